@@ -1,0 +1,261 @@
+"""Everything that can go wrong, as one tree; each class owns its exit code, each error its kind and hint.
+
+LlmcliError                 1    a fault of ours, and the root
+├── UserError               2    wrong use: an option, a name, a file
+├── SettingsError           3    settings or credentials are missing or broken
+├── ProviderError           4    the provider refused, or answered something that is no reply
+│   ├── AuthenticationError 3    the provider refused the credentials
+│   ├── OverloadedError     5    overloaded or rate limited: worth another try later
+│   └── NetworkError        6    name, connection, TLS, proxy, time-out, cut
+├── IncompleteReply         7    the reply is not whole
+├── ReplyMismatch           9    the reply is not what was asked for
+├── Interrupted             130  Ctrl-C
+└── ClosedPipe              141  the reader of stdout has left
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+__all__ = [
+    "AuthenticationError",
+    "ClosedPipe",
+    "IncompleteReply",
+    "Interrupted",
+    "LlmcliError",
+    "NetworkError",
+    "OverloadedError",
+    "ProviderError",
+    "ReplyMismatch",
+    "SettingsError",
+    "UserError",
+    "provider_error",
+]
+
+
+class LlmcliError(Exception):
+    """What went wrong in one line, and in `hint` what to do about it (may be None)."""
+
+    exit_code = 1
+    kind = "internal"
+
+    def __init__(self, message: str, *, hint: str | None = None, kind: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.kind = kind or self.kind
+        self.status: int | None = None
+
+
+class UserError(LlmcliError):
+    """Wrong use; nothing was sent."""
+
+    exit_code = 2
+    kind = "usage"
+
+
+class SettingsError(LlmcliError):
+    """Settings or credentials are missing, or cannot be read; nothing was sent."""
+
+    exit_code = 3
+    kind = "settings"
+
+
+class IncompleteReply(LlmcliError):
+    """The reply ended before it was whole; what arrived has been passed on."""
+
+    exit_code = 7
+    kind = "incomplete"
+
+
+class ReplyMismatch(LlmcliError):
+    """The reply is whole, but not what was asked for."""
+
+    exit_code = 9
+    kind = "mismatch"
+
+
+class Interrupted(LlmcliError):
+    """Ctrl-C; what arrived has been passed on."""
+
+    exit_code = 130
+    kind = "interrupted"
+
+
+class ClosedPipe(LlmcliError):
+    """The reader of stdout has left: nothing more to say, and nobody to say it to."""
+
+    exit_code = 141
+    kind = "closed_pipe"
+
+
+class ProviderError(LlmcliError):
+    """The provider did not give a reply; raised by every model, whatever the wire did.
+
+    `status` is the HTTP status or its equivalent inside a stream (None: not told), `retry_after` the seconds to
+    wait (None: not told), `request_id` what to quote to the provider's support.
+    """
+
+    exit_code = 4
+    kind = "refused"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        kind: str | None = None,
+        status: int | None = None,
+        retry_after: float | None = None,
+        request_id: str | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint, kind=kind)
+        self.status = status
+        self.retry_after = retry_after
+        self.request_id = request_id
+
+
+class AuthenticationError(ProviderError):
+    """The provider refused the credentials."""
+
+    exit_code = 3
+    kind = "authentication"
+
+
+class OverloadedError(ProviderError):
+    """The provider is overloaded or limits the rate."""
+
+    exit_code = 5
+    kind = "overloaded"
+
+
+class NetworkError(ProviderError):
+    """The connection failed, stalled or broke."""
+
+    exit_code = 6
+    kind = "network"
+
+
+_OVERLOADED = {408, 409, 425, 429, 529}
+
+# Error words of the vendors that tell more than the status: Anthropic's error types, which arrive under HTTP 200
+# inside a stream, and OpenAI's codes.
+_STATUS_OF_WORD = {
+    "invalid_request_error": 400,
+    "authentication_error": 401,
+    "invalid_api_key": 401,
+    "billing_error": 402,
+    "permission_error": 403,
+    "not_found_error": 404,
+    "model_not_found": 404,
+    "request_too_large": 413,
+    "rate_limit_error": 429,
+    "rate_limit_exceeded": 429,
+    "insufficient_quota": 429,
+    "api_error": 500,
+    "server_error": 500,
+    "internal_server_error": 500,
+    "timeout_error": 504,
+    "overloaded_error": 529,
+}
+# xAI and Gemini answer a wrong key with 400.
+_WRONG_KEY = re.compile(r"incorrect api key|invalid api[ -]?key|api[ _]key[ _](not[ _]valid|invalid)", re.IGNORECASE)
+_TOO_LONG = re.compile(
+    r"context.{0,20}(length|window|size)|too many tokens|prompt.{0,20}too long|too_many_prompt_tokens|too long\.$",
+    re.IGNORECASE,
+)
+
+
+def provider_error(
+    who: str,
+    status: int | None,
+    body: object,
+    *,
+    retry_after: float | None = None,
+    request_id: str | None = None,
+    secret: str | None = None,
+) -> ProviderError:
+    """Make the one error of all protocols out of what a provider said.
+
+    Args:
+        who: the model as the person named it, for the message.
+        status: the HTTP status; None or 200 for an error inside a stream, whose own code or type then decides.
+        body: the decoded JSON body, or its raw text; see `_details` for the known shapes.
+        retry_after: seconds to wait, as told.
+        request_id: the provider's name for the request.
+        secret: the key in use; never shown, even where the provider echoes it.
+    """
+    message, words = _details(body)
+    if status is None or status < 400:
+        status = next((code for word in words if (code := _status_of(word))), None)
+    if secret:
+        message = message.replace(secret, "***")
+    message = " ".join(message.split())[:800]
+    told = f"{who}: {message}" if message else f"{who}: the provider gave no reason"
+    if status is not None:
+        told += f" (status {status})"
+    if status is None:
+        return NetworkError(told, kind="stream", request_id=request_id)
+    if status in (401, 403) or (status == 400 and _WRONG_KEY.search(" ".join([message, *words]))):
+        return AuthenticationError(told, status=status, request_id=request_id)
+    if status in _OVERLOADED or status >= 500:
+        quota = "insufficient_quota" in words
+        return OverloadedError(
+            told,
+            kind="quota" if quota else "rate_limit" if status == 429 else "overloaded",
+            hint="the account has no credit left: see the provider's billing page" if quota else _wait(retry_after),
+            status=status,
+            retry_after=retry_after,
+            request_id=request_id,
+        )
+    kind, hint = "refused", None
+    if status == 404:
+        kind = "not_found"
+    elif status == 413 or _TOO_LONG.search(" ".join([message, *words])):
+        kind, hint = "context_length", "the prompt is longer than this model takes: shorten it, or choose another model"
+    elif "content_filter" in words:
+        kind = "content_filter"
+    return ProviderError(told, kind=kind, hint=hint, status=status, request_id=request_id)
+
+
+def _wait(retry_after: float | None) -> str:
+    return f"try again in {retry_after:g} s" if retry_after else "try again in a moment, or choose another model"
+
+
+def _status_of(word: str) -> int | None:
+    if word.isdigit() and 400 <= int(word) <= 599:
+        return int(word)
+    return _STATUS_OF_WORD.get(word)
+
+
+def _details(body: object) -> tuple[str, list[str]]:
+    """The message of an error body, and its machine-readable words (codes, types, statuses) in order of worth.
+
+    Shapes, all recorded: `{"error": {"message", "type", "code", "status_code"}}` (OpenAI family, Anthropic),
+    `{"error": "text"}` (xAI, Ollama), `{"message"}` (Mistral, Cohere), `{"detail": "text" | [{"msg", "loc"}]}`
+    (Mistral, FastAPI servers), `[{"error": ...}]` (Gemini), an HTML page of a proxy, nothing at all.
+    """
+    if isinstance(body, list) and body:
+        return _details(body[0])
+    if isinstance(body, str):
+        title = re.search(r"<title[^>]*>(.*?)</title>", body, re.IGNORECASE | re.DOTALL)
+        return (title.group(1) if title else re.sub(r"<[^>]+>", " ", body)), []
+    if not isinstance(body, Mapping):
+        return "", []
+    words = [str(body[key]) for key in ("status_code", "code", "type", "status") if body.get(key) is not None]
+    error = body.get("error")
+    if isinstance(error, Mapping | list):
+        message, inner = _details(error)
+        return message, inner + words
+    detail = body.get("detail")
+    if isinstance(detail, list):
+        detail = "; ".join(
+            f"{'.'.join(map(str, item.get('loc', [])))}: {item.get('msg')}" if isinstance(item, Mapping) else str(item)
+            for item in detail
+        )
+    message = str(error or body.get("message") or body.get("msg") or detail or "")
+    metadata = body.get("metadata")  # OpenRouter: what the provider behind it said
+    if isinstance(metadata, Mapping) and isinstance(metadata.get("raw"), str):
+        message = f"{message}: {metadata['raw']}"
+    return message, words

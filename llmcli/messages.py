@@ -1,0 +1,203 @@
+"""Messages, settings and stream events: pure values. Who stores, sends or shows them is decided elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from io import StringIO
+from typing import Any, Literal
+
+from llmcli.usage import Usage
+
+FinishReason = Literal["stop", "length", "content_filter", "tool_call", "error", "interrupted", "incomplete", "limit"]
+Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class SystemPromptPart:
+    """How the model shall behave."""
+
+    content: str
+    part_kind: Literal["system-prompt"] = "system-prompt"
+
+
+@dataclass(frozen=True)
+class UserPromptPart:
+    """What the person said."""
+
+    content: str
+    timestamp: datetime = field(default_factory=_now)
+    part_kind: Literal["user-prompt"] = "user-prompt"
+
+
+@dataclass(frozen=True)
+class TextPart:
+    """What the model answered."""
+
+    content: str
+    part_kind: Literal["text"] = "text"
+
+
+@dataclass(frozen=True)
+class ThinkingPart:
+    """What the model showed of its reasoning."""
+
+    content: str
+    part_kind: Literal["thinking"] = "thinking"
+
+
+@dataclass(frozen=True)
+class ToolCallPart:
+    """A call that the model wants made; no tool was offered, so only its name is kept."""
+
+    tool_name: str
+    part_kind: Literal["tool-call"] = "tool-call"
+
+
+@dataclass(frozen=True)
+class ModelRequest:
+    """One turn of the person's side."""
+
+    parts: tuple[SystemPromptPart | UserPromptPart, ...]
+    kind: Literal["request"] = "request"
+
+
+@dataclass(frozen=True)
+class ModelResponse:
+    """One reply, whole or as far as it came.
+
+    `served_by` is `provider:model` of the one that answered, `model_name` what the vendor called itself,
+    `finish_word` the vendor's own word for `finish_reason`.
+    """
+
+    parts: tuple[ThinkingPart | TextPart | ToolCallPart, ...]
+    finish_reason: FinishReason
+    usage: Usage
+    served_by: str | None = None
+    model_name: str | None = None
+    finish_word: str | None = None
+    timestamp: datetime = field(default_factory=_now)
+    kind: Literal["response"] = "response"
+
+    @property
+    def text(self) -> str:
+        """The answer, without the reasoning."""
+        return "".join(part.content for part in self.parts if isinstance(part, TextPart))
+
+    @property
+    def thinking(self) -> str | None:
+        """The reasoning; None when there was none, or only an encrypted one."""
+        return "".join(part.content for part in self.parts if isinstance(part, ThinkingPart)) or None
+
+    @property
+    def tool_names(self) -> list[str]:
+        """The tools that the model wanted called."""
+        return [part.tool_name for part in self.parts if isinstance(part, ToolCallPart)]
+
+
+ModelMessage = ModelRequest | ModelResponse
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """What the person asked for besides the prompt; None is not sent.
+
+    `max_tokens` in tokens, `timeout` in seconds between two reads, `extra` further fields of the request body.
+    With `lenient` an option that the API does not take is dropped with a notice instead of refused.
+    """
+
+    max_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+    effort: Effort | None = None
+    user_id: str | None = None
+    timeout: float = 600.0
+    lenient: bool = False
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ReplyStart:
+    """The provider began to answer: `served_by` as asked for, `model_name` as the vendor calls itself."""
+
+    served_by: str
+    model_name: str | None
+
+
+@dataclass(frozen=True)
+class TextDelta:
+    """A piece of the answer."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class ThinkingDelta:
+    """A piece of the reasoning."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class UsageUpdate:
+    """The reply's usage as far as it is known now; replaces the one before."""
+
+    usage: Usage
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Something the person should know that is no part of the reply."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class StreamEnd:
+    """The last event of a reply that did not fail."""
+
+    response: ModelResponse
+
+
+StreamEvent = ReplyStart | TextDelta | ThinkingDelta | UsageUpdate | Notice | StreamEnd
+
+
+class PartialResponse:
+    """Gathers the events of one reply, so that what has arrived can be kept at any moment."""
+
+    def __init__(self) -> None:
+        self._text = StringIO()
+        self._thinking = StringIO()
+        self.tool_names: list[str] = []
+        self.usage = Usage()
+        self.served_by: str | None = None
+        self.model_name: str | None = None
+
+    def add(self, event: StreamEvent) -> None:
+        """Take one more event in; a StreamEnd says nothing new."""
+        if isinstance(event, TextDelta):
+            self._text.write(event.text)
+        elif isinstance(event, ThinkingDelta):
+            self._thinking.write(event.text)
+        elif isinstance(event, UsageUpdate):
+            self.usage = event.usage
+        elif isinstance(event, ReplyStart):
+            self.served_by, self.model_name = event.served_by, event.model_name
+            self.usage = Usage(requests=1)
+
+    def response(self, finish_reason: FinishReason, finish_word: str | None = None) -> ModelResponse:
+        """What has arrived so far, as a reply that ended for `finish_reason`."""
+        parts: list[ThinkingPart | TextPart | ToolCallPart] = []
+        if thinking := self._thinking.getvalue():
+            parts.append(ThinkingPart(thinking))
+        if text := self._text.getvalue():
+            parts.append(TextPart(text))
+        parts += [ToolCallPart(name) for name in self.tool_names]
+        return ModelResponse(tuple(parts), finish_reason, self.usage, self.served_by, self.model_name, finish_word)
