@@ -1,0 +1,72 @@
+"""What a model is, and how `provider:model` becomes one. The protocols stand beside this file, loaded on demand."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import cast
+
+from llmcli.errors import UserError
+from llmcli.messages import ModelMessage, ModelSettings, StreamEvent
+from llmcli.providers import PROVIDERS, Provider, key_for, split_model, with_address
+
+__all__ = ["HTTPRequest", "Model", "build_model"]
+
+# The class of each protocol; imported only when a provider that speaks it is chosen.
+_PROTOCOLS = {
+    "openai": ("llmcli.models.openai", "OpenAIModel"),
+    "anthropic": ("llmcli.models.anthropic", "AnthropicModel"),
+    "test": ("llmcli.models.test", "TestModel"),
+}
+PROTOCOLS = tuple(_PROTOCOLS)
+
+
+@dataclass(frozen=True)
+class HTTPRequest:
+    """A request as it would leave; secrets are already masked."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: str
+
+
+class Model(ABC):
+    """One model of one provider. `id` is `provider:model` with the canonical prefix."""
+
+    id: str
+
+    @abstractmethod
+    def stream(self, messages: Sequence[ModelMessage], settings: ModelSettings) -> Iterator[StreamEvent]:
+        """Yield what arrives, then one StreamEnd.
+
+        Raises UserError for a setting that this API does not take, before anything is sent, and ProviderError,
+        nothing else, for whatever the wire does.
+        """
+
+    def preview(self, messages: Sequence[ModelMessage], settings: ModelSettings) -> HTTPRequest:
+        """The request that `stream` would send; sends nothing. Raises UserError where there is none to show."""
+        raise UserError(f"{self.id} sends no request")
+
+
+def build_model(
+    name: str,
+    *,
+    providers: Mapping[str, Provider] = PROVIDERS,
+    environ: Mapping[str, str] = os.environ,
+    base_url: str | None = None,
+    api_key: str | None = None,
+) -> Model:
+    """Build the model of `provider:model`, with its provider's credentials from `environ`.
+
+    Raises UserError for a name nobody knows, SettingsError for missing credentials; touches no network.
+    """
+    row, model = split_model(name, providers)
+    row = with_address(row, environ, base_url)
+    key = key_for(row, environ, api_key)
+    module, class_name = _PROTOCOLS[row.protocol]
+    build = vars(import_module(module))[class_name]
+    return cast(Model, build(row, model, key, headers=row.request_headers(environ)))

@@ -1,0 +1,156 @@
+"""Anthropic Messages (platform.claude.com/docs/en/api/messages), and every server that speaks it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import httpx2
+from anthropic import Anthropic, APIConnectionError, APIStatusError, Stream
+
+from llmcli.errors import provider_error
+from llmcli.messages import FinishReason, ModelMessage, ModelSettings, StreamEvent
+from llmcli.models.protocol import ProtocolModel, system_prompt, turns
+from llmcli.models.reply import Reply
+from llmcli.models.sdk import USER_AGENT, clean_environment, client_for, timeout
+from llmcli.models.wire import BODY, DONE, Event, network_error, no_reply, status_error
+from llmcli.usage import Usage, count, other_counts
+
+_FINISH: Mapping[str, FinishReason] = {
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "max_tokens": "length",
+    "model_context_window_exceeded": "length",
+    "refusal": "content_filter",
+    "tool_use": "tool_call",
+    "pause_turn": "incomplete",
+}
+_MAPPED = frozenset(
+    {"input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "thinking_tokens"}
+)
+# Models up to the 4-5 family: they think within a budget and know no effort.
+_BUDGETED = re.compile(r"claude-(?:[123][.-]|[a-z]+-4(?:-[0-5])?(?:-\d{8}|$))")
+_BUDGETS = {"minimal": 1024, "low": 2048, "medium": 8192, "high": 16384, "xhigh": 32000, "max": 48000}
+_NO_SAMPLING = "the Messages API has had no sampling options since version 2026-10-21"
+
+
+class AnthropicModel(ProtocolModel):
+    """A model behind the Messages API."""
+
+    def refused(self, settings: ModelSettings) -> Mapping[str, str]:
+        """See `ProtocolModel.refused`."""
+        sampling = {"temperature": settings.temperature, "top_p": settings.top_p, "seed": settings.seed}
+        return {name: _NO_SAMPLING for name, value in sampling.items() if value is not None}
+
+    def body(self, messages: Sequence[ModelMessage], settings: ModelSettings) -> dict[str, Any]:
+        """See `ProtocolModel.body`."""
+        body: dict[str, Any] = {
+            "model": self.model,
+            "max_tokens": settings.max_tokens or _most_tokens(self.model),
+            "messages": turns(messages, with_system=False),
+            "stream": True,
+        }
+        if system := system_prompt(messages):
+            body["system"] = system
+        if settings.stop:
+            body["stop_sequences"] = list(settings.stop)
+        if settings.user_id is not None:
+            body["metadata"] = {"user_id": settings.user_id}
+        if settings.effort == "none":
+            body["thinking"] = {"type": "disabled"}
+        elif settings.effort and _BUDGETED.match(self.model):
+            body["thinking"] = {"type": "enabled", "budget_tokens": _BUDGETS[settings.effort]}
+        elif settings.effort:
+            body["thinking"] = {"type": "adaptive", "display": "summarized"}
+            body["output_config"] = {"effort": "low" if settings.effort == "minimal" else settings.effort}
+        return body
+
+    def send(
+        self, body: dict[str, Any], settings: ModelSettings, transport: httpx2.BaseTransport | None = None
+    ) -> httpx2.Response:
+        """See `ProtocolModel.send`."""
+        with clean_environment("ANTHROPIC_CUSTOM_HEADERS"):
+            client = Anthropic(
+                api_key=self.key or "unused",
+                base_url=self.provider.address,
+                timeout=timeout(settings.timeout),
+                max_retries=0,
+                default_headers={**USER_AGENT, **self.headers},
+                http_client=client_for(transport),
+            )
+        try:
+            return client.post(
+                "/v1/messages", body=body, cast_to=object, stream=True, stream_cls=Stream[object]
+            ).response
+        except APIStatusError as error:
+            raise status_error(self.id, error.response, self.key) from error
+        except APIConnectionError as error:
+            raise network_error(self.id, error.__cause__, error.request) from error
+
+    def read(self, events: Iterable[Event], reply: Reply) -> Iterator[StreamEvent]:
+        """See `ProtocolModel.read`."""
+        counts: dict[str, Any] = {}  # cumulative: a later value replaces an earlier one, a missing one stays
+        for name, data in events:
+            kind = data.get("type")
+            if name == "error" or kind == "error" or data.get("error"):
+                raise provider_error(self.id, None, data, secret=self.key)
+            message = data if kind == "message" else data.get("message") or {}
+            if name == BODY and kind != "message":
+                raise no_reply(self.id, "an answer that is no message")
+            if kind in ("message", "message_start"):
+                yield from reply.start(message.get("model"))
+            if told := data.get("usage") or message.get("usage"):
+                counts |= {field: value for field, value in told.items() if value is not None}
+                yield from reply.usage(_usage(counts))
+            if kind == "content_block_start":
+                yield from _block(data["content_block"], reply)
+            elif kind == "content_block_delta":
+                delta = data["delta"]
+                yield from reply.text(delta.get("text") or "")
+                yield from reply.thinking(delta.get("thinking") or "")
+            elif kind in ("message", "message_delta"):
+                for block in message.get("content") or ():
+                    yield from _block(block, reply)
+                _finish(message if kind == "message" else data.get("delta") or {}, reply)
+            reply.ended = reply.ended or name in (BODY, DONE) or kind == "message_stop"
+
+
+def _block(block: Mapping[str, Any], reply: Reply) -> Iterator[StreamEvent]:
+    if block["type"] == "text":
+        yield from reply.text(block.get("text") or "")
+        return
+    reply.part()
+    yield from reply.thinking(block.get("thinking") or "")
+    if block["type"] == "tool_use":
+        reply.tool_call(block.get("name"))
+
+
+def _finish(ending: Mapping[str, Any], reply: Reply) -> None:
+    word = ending.get("stop_reason")
+    if word:
+        details = ending.get("stop_details") or {}
+        reply.finish = _FINISH.get(word, "incomplete")
+        reply.finish_word = ": ".join(filter(None, (word, details.get("category"), details.get("explanation"))))
+
+
+def _most_tokens(model: str) -> int:
+    """What to send for the required `max_tokens`: the known maximum of a model, in tokens."""
+    if "claude" not in model:
+        return 16384
+    if not _BUDGETED.match(model):
+        return 128_000
+    return 64_000 if "-4-5" in model else 8192
+
+
+def _usage(told: Mapping[str, Any]) -> Usage:
+    """Usage of one reply. Anthropic counts cached input apart; here it is part of the request."""
+    read, written = count(told.get("cache_read_input_tokens")), count(told.get("cache_creation_input_tokens"))
+    fresh, response = count(told.get("input_tokens")), count(told.get("output_tokens"))
+    request = None if fresh is None else fresh + (read or 0) + (written or 0)
+    details = other_counts(told, _MAPPED)
+    thinking = count((told.get("output_tokens_details") or {}).get("thinking_tokens"))
+    named = {"cached_tokens": read, "cache_write_tokens": written, "reasoning_tokens": thinking}
+    details |= {name: value for name, value in named.items() if value is not None}
+    total = None if request is None or response is None else request + response
+    return Usage(1, request, response, total, details or None)

@@ -1,0 +1,177 @@
+"""Chat Completions: OpenAI and every provider that speaks it (platform.openai.com/docs/api-reference/chat)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import httpx2
+from openai import APIConnectionError, APIStatusError, OpenAI, RequestOptions, Stream, omit
+
+from llmcli.errors import provider_error
+from llmcli.messages import FinishReason, ModelMessage, ModelSettings, StreamEvent
+from llmcli.models.protocol import ProtocolModel, turns
+from llmcli.models.reply import Reply
+from llmcli.models.sdk import USER_AGENT, clean_environment, client_for, timeout
+from llmcli.models.wire import BODY, DONE, Event, network_error, no_reply, status_error
+from llmcli.usage import Usage, count, other_counts
+
+# An unknown word is not in here, and so never passes for a whole reply. "eos" is Together's, "model_length" Mistral's.
+_FINISH: Mapping[str, FinishReason] = {
+    "stop": "stop",
+    "eos": "stop",
+    "eos_token": "stop",
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "length": "length",
+    "max_tokens": "length",
+    "model_length": "length",
+    "content_filter": "content_filter",
+    "tool_calls": "tool_call",
+    "function_call": "tool_call",
+    "error": "error",
+}
+_MAPPED = frozenset(
+    {"prompt_tokens", "completion_tokens", "total_tokens", "cached_tokens", "num_cached_tokens", "reasoning_tokens"}
+)
+
+
+class OpenAIModel(ProtocolModel):
+    """A model behind Chat Completions."""
+
+    def refused(self, settings: ModelSettings) -> Mapping[str, str]:
+        """See `ProtocolModel.refused`."""
+        if settings.user_id is not None and self.provider.user_field is None:
+            return {"user_id": f"{self.provider.name} has no field for it"}
+        return {}
+
+    def body(self, messages: Sequence[ModelMessage], settings: ModelSettings) -> dict[str, Any]:
+        """See `ProtocolModel.body`."""
+        row = self.provider
+        body: dict[str, Any] = {"model": self.model, "messages": turns(messages, with_system=True), "stream": True}
+        if row.stream_usage:
+            body["stream_options"] = {"include_usage": True}
+        fields = {
+            row.max_tokens_field: settings.max_tokens,
+            "temperature": settings.temperature,
+            "top_p": settings.top_p,
+            row.seed_field: settings.seed,
+            "stop": list(settings.stop) or None,
+            row.effort_field: settings.effort,
+            row.user_field or "": settings.user_id if row.user_field else None,
+        }
+        for name, value in fields.items():
+            if value is not None:
+                outer, dot, inner = name.partition(".")
+                body[outer] = {inner: value} if dot else value
+        return body
+
+    def send(
+        self, body: dict[str, Any], settings: ModelSettings, transport: httpx2.BaseTransport | None = None
+    ) -> httpx2.Response:
+        """See `ProtocolModel.send`."""
+        # The SDK would add these to requests to any vendor; the row says which of them belong to it.
+        ambient = ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_CUSTOM_HEADERS", "OPENAI_ADMIN_KEY")
+        with clean_environment(*ambient):
+            client = OpenAI(
+                api_key=self.key or "unused",
+                base_url=self.provider.address,
+                timeout=timeout(settings.timeout),
+                max_retries=0,
+                default_headers={**USER_AGENT, **self.headers},
+                http_client=client_for(transport),
+            )
+        keyless: RequestOptions = {} if self.key else {"headers": {"Authorization": omit}}
+        try:
+            return client.post(
+                "/chat/completions",
+                body=body,
+                cast_to=object,
+                stream=True,
+                stream_cls=Stream[object],
+                options=keyless,
+            ).response
+        except APIStatusError as error:
+            raise status_error(self.id, error.response, self.key) from error
+        except APIConnectionError as error:
+            raise network_error(self.id, error.__cause__, error.request) from error
+
+    def read(self, events: Iterable[Event], reply: Reply) -> Iterator[StreamEvent]:
+        """See `ProtocolModel.read`."""
+        for name, data in events:
+            if name == DONE:
+                reply.ended = True
+                continue
+            yield from reply.start(data.get("model"))
+            # Groq's usage; elsewhere in the last chunk with a choice, in one after it, or in every chunk.
+            if usage := data.get("usage") or (data.get("x_groq") or {}).get("usage"):
+                yield from reply.usage(_usage(usage))
+            if name == "error" or data.get("error"):
+                raise provider_error(self.id, None, data, secret=self.key)
+            choices = data.get("choices") or ()
+            if name == BODY:
+                if not choices:
+                    raise no_reply(self.id, "an answer without a choice in it")
+                reply.ended = True
+            for choice in choices:
+                if not choice.get("index"):  # of several, the first
+                    yield from _choice(choice, reply)
+
+
+def _choice(choice: Mapping[str, Any], reply: Reply) -> Iterator[StreamEvent]:
+    # A whole answer has a message; Perplexity's chunks have both, and the message repeats all that came before.
+    delta = choice.get("delta") or choice.get("message") or {}
+    thought = delta.get("reasoning_content") or delta.get("reasoning")
+    if thought is None:
+        thought = "".join(
+            detail.get("text") or detail.get("summary") or "" for detail in delta.get("reasoning_details") or ()
+        )
+    yield from reply.thinking(thought)
+    content = delta.get("content") or ""
+    if isinstance(content, str):
+        if content:
+            yield from reply.text(content)
+    else:
+        yield from _pieces(content, reply)
+    if refusal := delta.get("refusal"):
+        reply.refused = True
+        yield from reply.text(refusal)
+    for call in delta.get("tool_calls") or ():
+        reply.tool_call((call.get("function") or {}).get("name"))
+    function = delta.get("function_call") or {}
+    if function.get("name") or function.get("arguments"):
+        reply.tool_call(function.get("name"))
+    if word := choice.get("finish_reason"):
+        reply.finish, reply.finish_word = _FINISH.get(word, "incomplete"), word
+
+
+def _pieces(content: Iterable[Mapping[str, Any]], reply: Reply) -> Iterator[StreamEvent]:
+    """Mistral's content as a list (docs.mistral.ai, reasoning): text and thinking, which holds texts of its own."""
+    for piece in content:
+        if piece.get("type") == "thinking":
+            for inner in piece.get("thinking") or ():
+                yield from reply.thinking(inner.get("text") or "")
+        elif text := piece.get("text"):
+            yield from reply.text(text)
+
+
+def _usage(told: Mapping[str, Any]) -> Usage:
+    """Usage of one reply; the prompt includes what was cached, the completion what was thought."""
+    prompt, completion = count(told.get("prompt_tokens")), count(told.get("completion_tokens"))
+    total = count(told.get("total_tokens"))
+    details = other_counts(told, _MAPPED)
+    of_prompt, of_completion = told.get("prompt_tokens_details") or {}, told.get("completion_tokens_details") or {}
+    named = {
+        "cached_tokens": (of_prompt.get("cached_tokens"), told.get("cached_tokens"), told.get("num_cached_tokens")),
+        "reasoning_tokens": (of_completion.get("reasoning_tokens"), told.get("reasoning_tokens")),
+    }
+    for name, places in named.items():
+        value = next((number for number in map(count, places) if number is not None), None)
+        if value is not None:
+            details[name] = value
+    if prompt is not None and completion is not None:
+        reasoning = details.get("reasoning_tokens", 0)
+        if reasoning and total == prompt + completion + reasoning:  # xAI counts it apart
+            completion += reasoning
+        total = prompt + completion if total is None else total
+    return Usage(1, prompt, completion, total, details or None)

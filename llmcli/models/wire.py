@@ -1,0 +1,173 @@
+"""From an open HTTP response to decoded events, and from a failed one to a ProviderError; the same for every vendor.
+
+The SDKs' own decoders are not used: a BOM or a `retry:` block costs the openai one its first event or the whole stream,
+and an `event: error` passes for text. httpx2's EventSource is right once it is fed clean input, which is done here.
+"""
+
+from __future__ import annotations
+
+import json
+import ssl
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from itertools import chain
+from typing import Any
+
+import httpx2
+
+from llmcli.errors import NetworkError, ProviderError, provider_error
+
+# An event's name and its decoded JSON object. Two names are ours: DONE for `data: [DONE]` (its object is empty), BODY
+# for a whole JSON document where a stream was asked for, which some gateways send.
+Event = tuple[str, dict[str, Any]]
+DONE = "[DONE]"
+BODY = "body"
+
+_BLANK = b"\xef\xbb\xbf \t\r\n"  # BOM and white space, which no event begins with
+
+
+def no_reply(who: str, what: str) -> ProviderError:
+    """The error for an answer with status 200 that is no reply at all."""
+    return ProviderError(f"{who}: {what}", kind="no_reply", hint="check the address (`llmcli providers`) and any proxy")
+
+
+def events(who: str, response: httpx2.Response) -> Iterator[Event]:
+    """Decode a stream of server-sent events, or a JSON document sent in its place.
+
+    The first byte decides which, not the content type: vendors mislabel both. `who` names the model in messages.
+    Raises ProviderError for a web page, an empty answer and an event that is not JSON, NetworkError for a broken wire.
+    """
+    with network_errors(who, response.request):
+        chunks = response.iter_bytes()
+        head = b""
+        for chunk in chunks:
+            head += chunk
+            if head.lstrip(_BLANK):
+                break
+        start = head.lstrip(_BLANK)[:1]
+        if not start:
+            raise no_reply(who, "an empty answer")
+        if start in b"{[<":
+            yield BODY, _document(who, head + b"".join(chunks))
+        else:
+            yield from _stream(who, chain([head], chunks))
+
+
+def _document(who: str, content: bytes) -> dict[str, Any]:
+    try:
+        body = json.loads(content)
+    except (ValueError, RecursionError):
+        body = content.decode("utf-8", "replace")
+    if isinstance(body, list) and body and isinstance(body[0], dict):
+        body = body[0]
+    if isinstance(body, dict):
+        return body
+    said = provider_error(who, 400, body).message if isinstance(body, str) else ""
+    title = said.removeprefix(f"{who}: ").removesuffix(" (status 400)")
+    raise no_reply(who, f"a web page instead of a reply: {title}" if content.lstrip(_BLANK)[:1] == b"<" else "no reply")
+
+
+def _stream(who: str, chunks: Iterable[bytes]) -> Iterator[Event]:
+    clean = httpx2.Response(
+        200,
+        # Forced, because vendors mislabel; "-sig" eats a BOM, and the blank line completes a last event without one.
+        headers={"content-type": "text/event-stream; charset=utf-8-sig"},
+        content=chain(chunks, [b"\n\n"]),
+        request=httpx2.Request("POST", "http://stream.invalid"),
+    )
+    broken, any_event = False, False
+    for sse in httpx2.EventSource(clean, max_event_size=None):
+        if not sse.data.strip():
+            continue
+        if broken:
+            raise NetworkError(f"{who}: an event of the stream is not JSON", kind="stream")
+        any_event = True
+        if sse.data.startswith(DONE):
+            yield DONE, {}
+            return
+        try:
+            data = json.loads(sse.data)
+        except (ValueError, RecursionError):
+            data = None
+        if isinstance(data, dict):
+            yield sse.event, data
+        else:
+            broken = True  # if nothing follows, the stream was cut inside this event
+    if not any_event:
+        raise no_reply(who, "a stream without any event")
+
+
+def status_error(who: str, response: httpx2.Response, secret: str | None) -> ProviderError:
+    """The error for a response (already read) with a failing status; shapes of its body: `errors.provider_error`."""
+    try:
+        body: Any = json.loads(response.content)
+    except (ValueError, RecursionError):
+        body = response.content.decode("utf-8", "replace")
+    headers = response.headers
+    inside = body.get("request_id") if isinstance(body, dict) else None
+    request_id = headers.get("x-request-id") or headers.get("request-id") or inside
+    return provider_error(
+        who,
+        response.status_code,
+        body or response.reason_phrase,
+        retry_after=_retry_after(headers.get("retry-after")),
+        request_id=str(request_id) if request_id else None,
+        secret=secret,
+    )
+
+
+def _retry_after(value: str | None) -> float | None:
+    """Seconds of a Retry-After header, which holds seconds or a date (RFC 9110, 10.2.3); None where unreadable."""
+    if not value:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            moment = parsedate_to_datetime(value)
+        except ValueError:
+            return None
+        seconds = (moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
+    return seconds if 0 <= seconds < float("inf") else None
+
+
+@contextmanager
+def network_errors(who: str, request: httpx2.Request) -> Iterator[None]:
+    """Turn whatever httpx2 raises into a NetworkError that says what broke and what to do."""
+    try:
+        yield
+    except httpx2.HTTPError as error:
+        raise network_error(who, error, request) from error
+
+
+def network_error(who: str, error: BaseException | None, request: httpx2.Request) -> NetworkError:
+    """The NetworkError for a failed connection; `error` is httpx2's, the causes under it tell the story."""
+    causes = list(_causes(error))
+    reason = next((str(cause) for cause in reversed(causes) if str(cause)), "") or type(error).__name__
+    host = request.url.netloc.decode("ascii", "replace").rpartition("@")[2]
+    waited = request.extensions.get("timeout", {})
+    if isinstance(error, httpx2.ConnectTimeout):
+        told, hint = f"no connection to {host} within {waited.get('connect'):g} s", "check the address and your network"
+    elif isinstance(error, httpx2.TimeoutException):
+        told, hint = f"nothing arrived from {host} for {waited.get('read'):g} s", "wait longer with --timeout SECONDS"
+    elif any(isinstance(cause, ssl.SSLError) for cause in causes):
+        told = f"TLS with {host} failed: {reason}"
+        hint = "behind a company proxy, name its certificate file in SSL_CERT_FILE"
+    elif any(isinstance(cause, ConnectionRefusedError) for cause in causes):
+        told, hint = f"{host} refused the connection", "is the server running, and is the address right?"
+    elif isinstance(error, httpx2.ConnectError):
+        told, hint = f"no connection to {host}: {reason}", "check the address, your network and HTTPS_PROXY"
+    elif isinstance(error, httpx2.ProxyError):
+        told, hint = f"the proxy did not let the request through: {reason}", "check HTTPS_PROXY and NO_PROXY"
+    else:
+        told, hint = f"the connection to {host} broke: {reason}", "what arrived is kept; try again"
+    kind = "timeout" if isinstance(error, httpx2.TimeoutException) else None
+    return NetworkError(f"{who}: {told}", hint=hint, kind=kind)
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

@@ -1,0 +1,388 @@
+"""The table of providers: who they are, where they live, which key opens them, and how they differ in data.
+
+One row is one vendor; a vendor that speaks a known protocol needs nothing else. How a protocol is spoken stands in
+`llmcli/models/`. Sources: the vendors' API documentation, and the recordings that `tests/test_recorded.py` replays.
+"""
+
+from __future__ import annotations
+
+import difflib
+import shlex
+import subprocess
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from urllib.parse import urlsplit
+
+from llmcli.errors import SettingsError, UserError
+
+__all__ = ["PROVIDERS", "Provider", "find_provider", "key_for", "split_model", "with_address"]
+
+
+@dataclass(frozen=True)
+class Provider:
+    """One vendor.
+
+    `name` is the canonical prefix; `base_url` the vendor's own address, `address` the one in force; `key_env` the
+    variables that may hold the key, best first (none: no key needed); `base_url_env` the vendor's own variable
+    for the address, `host_env` the same where only a host or a root may stand in it; `models` a short list for
+    completion and hints whose first is the default; `price_id` the name in price lists.
+
+    The rest are quirks: `key_optional` (used where there is one), `compatible` (the row also stands for any server of
+    its protocol: at another address it is another vendor, which needs no key and gets none of this vendor's headers),
+    `max_tokens_field`, `seed_field`, `effort_field`, `user_field` (where the request body wants them; a dot nests,
+    None: nowhere), `stream_usage` (usage in streams must be asked for), `env_headers` (header: variable),
+    `custom_headers_env` (a variable of `Name: value` lines), `headers` (always sent), `key_command` (prints the key),
+    `start_hint` (how to start it).
+    """
+
+    name: str
+    protocol: str
+    base_url: str = ""
+    key_env: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    price_id: str | None = None
+    base_url_env: str | None = None
+    host_env: str | None = None
+    key_optional: bool = False
+    compatible: bool = False
+    max_tokens_field: str = "max_tokens"
+    seed_field: str = "seed"
+    effort_field: str = "reasoning_effort"
+    user_field: str | None = "user"
+    stream_usage: bool = True
+    env_headers: Mapping[str, str] = field(default_factory=dict)
+    custom_headers_env: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    key_command: str | None = None
+    start_hint: str | None = None
+    address: str = ""
+
+    @property
+    def address_variable(self) -> str:
+        """The variable of ours that replaces the address."""
+        return f"LLMCLI_{self.name.upper().replace('-', '_')}_BASE_URL"
+
+    @property
+    def is_vendor(self) -> bool:
+        """Whether the address in force belongs to the vendor that the row is named after, or is a gateway to it."""
+        return not self.compatible or urlsplit(self.address).netloc == urlsplit(self.base_url).netloc
+
+    @property
+    def offline(self) -> bool:
+        """Whether it is no vendor at all."""
+        return self.protocol == "test"
+
+    @property
+    def needs_key(self) -> bool:
+        """Whether a request without a key is pointless."""
+        return bool(self.key_env or self.key_command) and not self.key_optional and self.is_vendor
+
+    def request_headers(self, environ: Mapping[str, str]) -> dict[str, str]:
+        """The headers that this row adds to a request, from its own fields and from `environ`."""
+        found: dict[str, str] = {}
+        if self.is_vendor:
+            found |= {header: environ[name] for header, name in self.env_headers.items() if environ.get(name)}
+            for line in environ.get(self.custom_headers_env or "", "").splitlines():
+                header, colon, value = line.partition(":")
+                if colon and header.strip():
+                    found[header.strip()] = value.strip()
+        return found | dict(self.headers)
+
+
+_OPENAI = Provider(
+    "openai",
+    "openai",
+    "https://api.openai.com/v1",
+    ("OPENAI_API_KEY",),
+    models=("gpt-6-luna", "gpt-6-sol", "gpt-6-astra", "gpt-6.1-sol", "gpt-6.1-terra"),
+    price_id="openai",
+    base_url_env="OPENAI_BASE_URL",
+    compatible=True,
+    max_tokens_field="max_completion_tokens",
+    env_headers={"OpenAI-Organization": "OPENAI_ORG_ID", "OpenAI-Project": "OPENAI_PROJECT_ID"},
+    custom_headers_env="OPENAI_CUSTOM_HEADERS",
+)
+_ANTHROPIC = Provider(
+    "anthropic",
+    "anthropic",
+    "https://api.anthropic.com",
+    ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"),
+    models=("claude-haiku-5-5", "claude-sonnet-5-5", "claude-opus-5-5", "claude-fable-5-2", "claude-mythos-5-2"),
+    price_id="anthropic",
+    base_url_env="ANTHROPIC_BASE_URL",
+    custom_headers_env="ANTHROPIC_CUSTOM_HEADERS",
+)
+_OLLAMA = Provider(
+    "ollama",
+    "openai",
+    "http://localhost:11434/v1",
+    ("OLLAMA_API_KEY",),
+    models=("llama3.2", "qwen3", "gpt-oss:20b"),
+    base_url_env="OLLAMA_BASE_URL",
+    host_env="OLLAMA_HOST",
+    key_optional=True,
+    start_hint="start it with `ollama serve`, and fetch a model with `ollama pull llama3.2`",
+)
+_OPENROUTER = Provider(
+    "openrouter",
+    "openai",
+    "https://openrouter.ai/api/v1",
+    ("OPENROUTER_API_KEY",),
+    models=("openai/gpt-6-luna", "anthropic/claude-haiku-5.5", "~openai/gpt-latest", "~x-ai/grok-latest"),
+    price_id="openrouter",
+    effort_field="reasoning.effort",
+    env_headers={"HTTP-Referer": "OPENROUTER_APP_URL", "X-Title": "OPENROUTER_APP_TITLE"},
+)
+# It sends usage unasked, and refuses fields that it does not know (docs.mistral.ai, recordings of 2026).
+_MISTRAL = Provider(
+    "mistral",
+    "openai",
+    "https://api.mistral.ai/v1",
+    ("MISTRAL_API_KEY",),
+    models=("mistral-small-latest", "mistral-medium-latest", "mistral-large-latest"),
+    price_id="mistral",
+    seed_field="random_seed",
+    user_field=None,
+    stream_usage=False,
+)
+_GROQ = Provider(
+    "groq",
+    "openai",
+    "https://api.groq.com/openai/v1",
+    ("GROQ_API_KEY",),
+    models=("openai/gpt-oss-20b", "openai/gpt-oss-120b", "qwen/qwen3.8-27b", "groq/compound"),
+    price_id="groq",
+    host_env="GROQ_BASE_URL",
+)
+
+
+def _chat(name: str, address: str, keys: tuple[str, ...], models: tuple[str, ...] = (), **more: object) -> Provider:
+    """A row of a vendor that speaks plain Chat Completions."""
+    return replace(Provider(name, "openai", address, keys, models=models), **more)  # type: ignore[arg-type]  # fields by name
+
+
+_ROWS = (
+    _OPENAI,
+    _ANTHROPIC,
+    Provider("test", "test", models=("test", "echo", "markdown", "thinking", "slow", "cut", "error-429")),
+    _chat(
+        "alibaba", "https://dashscope-intl.aliyuncs.com/compatible-mode/v1", ("ALIBABA_API_KEY", "DASHSCOPE_API_KEY")
+    ),
+    _chat("cerebras", "https://api.cerebras.ai/v1", ("CEREBRAS_API_KEY",), ("gpt-oss-120b",), price_id="cerebras"),
+    _chat("crusoe", "https://api.inference.crusoecloud.com/v1", ("CRUSOE_API_KEY",)),
+    _chat(
+        "deepseek",
+        "https://api.deepseek.com",
+        ("DEEPSEEK_API_KEY",),
+        ("deepseek-flash", "deepseek-v4-pro"),
+        price_id="deepseek",
+    ),
+    _chat(
+        "fireworks",
+        "https://api.fireworks.ai/inference/v1",
+        ("FIREWORKS_API_KEY",),
+        ("accounts/fireworks/models/minimax-m3", "accounts/fireworks/models/qwen3p8-max"),
+        price_id="fireworks",
+    ),
+    _GROQ,
+    _chat("heroku", "https://us.inference.heroku.com/v1", ("HEROKU_INFERENCE_KEY",)),
+    _chat("huggingface", "https://router.huggingface.co/v1", ("HF_TOKEN",), ("openai/gpt-oss-20b", "zai-org/GLM-5.3")),
+    _chat("litellm", "", ("LITELLM_API_KEY",), base_url_env="LITELLM_BASE_URL", key_optional=True),
+    _chat(
+        "lmstudio",
+        "http://localhost:1234/v1",
+        ("LMSTUDIO_API_KEY",),
+        key_optional=True,
+        start_hint="start its server with `lms server start`",
+    ),
+    _MISTRAL,
+    _chat(
+        "moonshotai",
+        "https://api.moonshot.ai/v1",
+        ("MOONSHOTAI_API_KEY", "MOONSHOT_API_KEY"),
+        ("kimi-k3", "kimi-k3.1-pro"),
+        price_id="moonshotai",
+    ),
+    _chat("nebius", "https://api.tokenfactory.nebius.com/v1", ("NEBIUS_API_KEY",)),
+    _OLLAMA,
+    _OPENROUTER,
+    _chat("ovhcloud", "https://oai.endpoints.kepler.ai.cloud.ovh.net/v1", ("OVHCLOUD_API_KEY",), ("gpt-oss-20b",)),
+    _chat(
+        "perplexity",
+        "https://api.perplexity.ai",
+        ("PERPLEXITY_API_KEY", "PPLX_API_KEY"),
+        ("sonar", "sonar-pro"),
+        price_id="perplexity",
+    ),
+    _chat("sambanova", "https://api.sambanova.ai/v1", ("SAMBANOVA_API_KEY",)),
+    _chat(
+        "together",
+        "https://api.together.xyz/v1",
+        ("TOGETHER_API_KEY",),
+        ("zai-org/GLM-5.3-Flash", "zai-org/GLM-5.3"),
+        price_id="together",
+    ),
+    _chat("vercel", "https://ai-gateway.vercel.sh/v1", ("VERCEL_AI_GATEWAY_API_KEY",), ("openai/gpt-6-luna",)),
+    _chat(
+        "vllm",
+        "",
+        ("VLLM_API_KEY",),
+        base_url_env="VLLM_BASE_URL",
+        key_optional=True,
+        start_hint="start it with `vllm serve MODEL`",
+    ),
+    _chat("xai", "https://api.x.ai/v1", ("XAI_API_KEY",), ("grok-4.7", "grok-4.3"), aliases=("grok",), price_id="x-ai"),
+    _chat("zai", "https://api.z.ai/api/paas/v4", ("ZAI_API_KEY",), ("glm-5.3-flash", "glm-5.3"), price_id="zai"),
+)
+
+PROVIDERS: Mapping[str, Provider] = {row.name: row for row in _ROWS}
+
+# Bare names that need no prefix (the reference documents' rule); anything else is asked to name its provider.
+_BARE_NAMES = {"gpt": "openai", "o1": "openai", "o3": "openai", "claude": "anthropic", "gemini": "google-gla"}
+
+
+def find_provider(prefix: str, rows: Mapping[str, Provider] = PROVIDERS) -> Provider:
+    """The row of a prefix or an alias; `-chat` after a Chat Completions provider is accepted.
+
+    Raises UserError, with the nearest name, for an unknown one.
+    """
+    plain = prefix.removesuffix("-chat")
+    for row in rows.values():
+        if prefix in (row.name, *row.aliases) or (row.protocol == "openai" and plain in (row.name, *row.aliases)):
+            return row
+    names = [name for row in rows.values() for name in (row.name, *row.aliases)]
+    raise UserError(
+        f"Unknown provider: {prefix}",
+        hint=_did_you_mean(prefix.lower(), names) or "`llmcli providers` lists them all",
+    )
+
+
+def split_model(name: str, rows: Mapping[str, Provider] = PROVIDERS) -> tuple[Provider, str]:
+    """The row and the model of `provider:model`, split at the first colon; a provider alone means its default model.
+
+    Raises UserError, with the nearest name, for an unknown provider or a bare name that belongs to none.
+    """
+    prefix, colon, model = name.strip().partition(":")
+    if not colon:
+        alone = next((row for row in rows.values() if prefix in (row.name, *row.aliases)), None)
+        bare = next((owner for start, owner in _BARE_NAMES.items() if prefix.startswith(start)), None)
+        if alone is None and bare is None:
+            known = [f"{row.name}:{model}" for row in rows.values() for model in row.models]
+            nearest = difflib.get_close_matches(prefix, [full.partition(":")[2] for full in known], 1, 0.7)
+            hint = next((f"did you mean {full}?" for full in known if full.partition(":")[2] in nearest), None)
+            hint = hint or _did_you_mean(prefix, list(rows))
+            raise UserError(f"Unknown model: {name}", hint=hint or "write it as provider:model; see `llmcli providers`")
+        row, model = (alone, "") if alone else (find_provider(bare or "", rows), prefix)
+    else:
+        row = find_provider(prefix, rows)
+    model = model or next(iter(row.models), "")
+    if not model:
+        raise UserError(f"{row.name} has no default model", hint=f"name one: -m {row.name}:MODEL")
+    return row, model
+
+
+def with_address(row: Provider, environ: Mapping[str, str], option: str | None = None) -> Provider:
+    """The row with the address in force: the option, our variable, the vendor's own, the settings file, the default.
+
+    Raises UserError or SettingsError where what is given is no http address, or none is known at all.
+    """
+    if option:
+        return replace(
+            row, address=_checked(option, UserError("--base-url", hint="give a full http:// or https:// address"))
+        )
+    for name in (row.address_variable, row.base_url_env, row.host_env):
+        if name and (value := environ.get(name, "").strip()):
+            if name == row.host_env:
+                value = _rooted(value, row.base_url)
+            return replace(row, address=_checked(value, SettingsError(name, hint=f"correct {name}, or unset it")))
+    address = row.address or row.base_url
+    if not address and not row.offline:
+        variables = " or ".join(filter(None, (row.address_variable, row.base_url_env)))
+        raise SettingsError(f"{row.name} has no address of its own", hint=f"set {variables}, or give --base-url")
+    if address:
+        _checked(address, SettingsError(f"providers.{row.name}.base_url", hint="correct it in the settings file"))
+    return replace(row, address=address)
+
+
+def key_for(row: Provider, environ: Mapping[str, str], given: str | None = None) -> str | None:
+    """The key to send, or None where none is needed: the one given, else from the environment, else from the command.
+
+    Raises SettingsError that names the variable where a key is missing or cannot be one. Never logs or prints it.
+    """
+    if given is not None:
+        return _clean_key(given, "the key file")
+    for name in row.key_env:
+        if environ.get(name, "").strip():
+            return _clean_key(environ[name], name)
+    if row.key_command:
+        return _clean_key(_run_key_command(row), f"what providers.{row.name}.key_command printed")
+    if row.needs_key:
+        raise SettingsError(
+            f"{row.name}: no API key: {' or '.join(row.key_env)} is not set",
+            hint=f"export {row.key_env[0]}=..., or try without a key: llmcli -m test:markdown hello",
+            kind="credentials",
+        )
+    return None
+
+
+def _run_key_command(row: Provider) -> str:
+    command = row.key_command or ""
+    try:
+        done = subprocess.run(
+            shlex.split(command), capture_output=True, text=True, check=True, stdin=subprocess.DEVNULL
+        )
+    except (OSError, ValueError, subprocess.CalledProcessError) as error:
+        why = (error.stderr or "").strip() if isinstance(error, subprocess.CalledProcessError) else str(error)
+        raise SettingsError(
+            f"{row.name}: key_command failed: {why or error}", hint=f"run it by hand: {command}", kind="credentials"
+        ) from error
+    return done.stdout
+
+
+def _clean_key(text: str, source: str) -> str:
+    key = text.strip()
+    if not key:
+        raise SettingsError(f"no API key in {source}", kind="credentials")
+    if not (key.isascii() and key.isprintable() and " " not in key):
+        raise SettingsError(
+            f"{source} holds something that cannot be an API key",
+            hint="a key is one word of plain ASCII characters: look for quotes, spaces or a second line",
+            kind="credentials",
+        )
+    return key
+
+
+def _checked(address: str, blame: UserError | SettingsError) -> str:
+    """The address without a trailing slash; `blame`, whose message names the source, is raised where it is none."""
+    try:
+        parts = urlsplit(address)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        good = False
+    if not good or any(character.isspace() or not character.isprintable() for character in address):
+        blame.message = f"{blame.message}: not an http address: {address!r}"
+        raise blame
+    return address.rstrip("/")
+
+
+def _rooted(value: str, base_url: str) -> str:
+    """A host, host:port or root address completed with the scheme, port and path of `base_url`."""
+    own = urlsplit(base_url)
+    port = f":{own.port}" if own.port and ":" not in value else ""
+    full = value if "://" in value else f"{own.scheme}://{value}{port}"
+    path = urlsplit(full).path.rstrip("/")
+    return full.rstrip("/") + ("" if path else own.path)
+
+
+def _did_you_mean(word: str, names: Iterable[str]) -> str | None:
+    near = difflib.get_close_matches(word, list(names), 1, 0.6)
+    return f"did you mean {near[0]}?" if near else None
+
+
+def redact(text: str, rows: Mapping[str, Provider], environ: Mapping[str, str]) -> str:
+    """The text without any key that the environment holds."""
+    for name in (name for row in rows.values() for name in row.key_env):
+        if len(key := environ.get(name, "").strip()) > 4:
+            text = text.replace(key, "***")
+    return text
