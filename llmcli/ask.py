@@ -1,0 +1,201 @@
+"""One prompt, one reply: from the options to the exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import traceback
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+
+from llmcli.config import Config, load_config
+from llmcli.conversation import Conversation
+from llmcli.errors import (
+    ClosedPipe,
+    IncompleteReply,
+    Interrupted,
+    LlmcliError,
+    NetworkError,
+    ProviderError,
+    UserError,
+)
+from llmcli.messages import ModelResponse, ModelSettings
+from llmcli.models import HTTPRequest, build_model
+from llmcli.prompt import Stdin, read_prompt, read_text
+from llmcli.providers import PROVIDERS, redact
+from llmcli.render import Report, Stderr, Stdout, make_renderer, show
+
+__all__ = ["Options", "ask"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of `ask` as they were given; None means not given. Settings are named as in `config.DEFAULTS`."""
+
+    prompt: Sequence[str] = ()
+    model: str | None = None
+    system: str | None = None
+    file: Sequence[str] = ()
+    temperature: float | None = None
+    top_p: float | None = None
+    max_tokens: int | None = None
+    seed: int | None = None
+    stop: Sequence[str] | None = None
+    option: Sequence[str] = ()
+    effort: str | None = None
+    thinking: bool | None = None
+    format: str | None = None
+    json: bool = False
+    extract: bool = False
+    usage: bool | None = None
+    base_url: str | None = None
+    api_key_file: str | None = None
+    timeout: float | None = None
+    user_id: str | None = None
+    stream: bool | None = None
+    color: bool | None = None
+    lenient: bool | None = None
+    allow_incomplete: bool | None = None
+    dry_run: bool = False
+    quiet: bool = False
+    verbose: bool = False
+    debug: bool = False
+
+
+def ask(options: Options) -> int:
+    """Send one prompt, show the reply, and return the exit code. Whatever went wrong has then been said."""
+    stdout, stderr = Stdout(), Stderr(quiet=options.quiet, color=options.color)
+    report = Report(options.model or "")
+    form = "json" if options.json else options.format
+    config: Config | None = None
+    conversation: Conversation | None = None
+    error: LlmcliError | None = None
+    try:
+        config = load_config(vars(options) | {"format": form, "stop": options.stop or None})
+        report.model, chosen_because = config.model_name(os.environ)
+        if chosen_because:
+            stderr.line(f"note: {chosen_because}")
+        conversation, prompt = _prepare(options, config, report.model, stderr)
+        if options.dry_run:
+            stdout.write(_shown(conversation.preview(prompt)))
+            return 0
+    except KeyboardInterrupt:
+        error = Interrupted("interrupted")
+    except LlmcliError as caught:
+        error = caught
+    renderer = make_renderer(
+        (config["format"] if config else form) or "auto",
+        report.model,
+        stdout,
+        stderr,
+        extract=options.extract,
+        thinking=_wanted(config, "thinking", stderr),
+        at_once=bool(config and not config["stream"]),
+    )
+    if conversation and not error:
+        try:
+            with closing(conversation.send(prompt)) as events:  # type: ignore[type-var]  # generators close
+                show(events, renderer, report)
+        except KeyboardInterrupt:
+            error = Interrupted("interrupted; what arrived is kept")
+        except LlmcliError as caught:
+            error = caught
+    if isinstance(error, ClosedPipe):
+        return error.exit_code
+    response = conversation.messages[-1] if conversation and conversation.messages else None
+    response = response if isinstance(response, ModelResponse) else None
+    shortfall = _shortfall(response) if response and not error else None
+    if shortfall and not (config and config["allow_incomplete"]):
+        error, shortfall = shortfall, None
+    report.close(response, error)
+    renderer.end(report)
+    if shortfall:
+        stderr.line(f"note: {shortfall.message}")
+    if response and response.finish_reason == "stop" and not response.text:
+        stderr.line("note: the reply is whole, but has no text")
+    if response and _wanted(config, "usage", stderr):
+        stderr.line(report.usage_line(), dim=True)
+    if report.error:
+        _say(report.error, options, stderr)
+        return report.error.exit_code
+    return 0
+
+
+def _prepare(options: Options, config: Config, model_name: str, stderr: Stderr) -> tuple[Conversation, str]:
+    """The conversation and the prompt; all that can be wrong with the person's input is found here."""
+    stdin = Stdin()
+    if not options.prompt and not options.file and stdin.is_terminal:
+        raise UserError("there is no prompt; nothing was sent", hint='say something: llmcli "..."')
+    key = read_text(options.api_key_file, "--api-key-file", stdin) if options.api_key_file else None
+    model = build_model(model_name, providers=config.providers, base_url=options.base_url, api_key=key)
+    system = config["system"]
+    if system and system.startswith("@"):
+        system = read_text(system[1:], "--system", stdin)
+    settings = ModelSettings(
+        max_tokens=config["max_tokens"],
+        temperature=config["temperature"],
+        top_p=config["top_p"],
+        seed=config["seed"],
+        stop=tuple(config["stop"]),
+        effort=config["effort"],
+        user_id=config["user_id"],
+        timeout=config["timeout"],
+        lenient=config["lenient"],
+        extra=dict(map(_key_value, options.option)),
+    )
+    if options.verbose:
+        stderr.line(f"model: {model.id}")
+    prompt = read_prompt(options.prompt, options.file, stdin, lambda line: stderr.line(f"note: {line}"))
+    return Conversation(model, settings=settings, system=system), prompt
+
+
+def _key_value(text: str) -> tuple[str, Any]:
+    """One `-o KEY=VALUE`: the value is JSON, or else text."""
+    key, equals, value = text.partition("=")
+    if not key or not equals:
+        raise UserError(f"--option {text!r} is not KEY=VALUE")
+    try:
+        return key, json.loads(value, parse_constant=lambda word: word)
+    except ValueError:
+        return key, value
+
+
+def _wanted(config: Config | None, name: str, stderr: Stderr) -> bool:
+    """A setting that is on when a person reads stderr, unless somebody said otherwise."""
+    said = config[name] if config else None
+    return stderr.is_terminal if said is None else bool(said)
+
+
+def _shortfall(response: ModelResponse) -> LlmcliError | None:
+    """What is missing from a reply that ended by itself; None for a whole one."""
+    reason, word = response.finish_reason, response.finish_word
+    accept = "--allow-incomplete takes it as it is"
+    if reason == "stop":
+        return None
+    if reason == "error":
+        return NetworkError(f"the provider broke off with the finish reason {word}", kind="stream")
+    if reason == "length":
+        return IncompleteReply("the reply is cut: it reached its token limit", hint=f"raise --max-tokens; {accept}")
+    if reason == "content_filter":
+        return IncompleteReply(f"the provider withheld the reply, or a part of it ({word or 'refusal'})", hint=accept)
+    if reason == "tool_call":
+        names = ", ".join(response.tool_names) or "unnamed"
+        return IncompleteReply(f"the model asked for a tool, and none was offered: {names}", hint=accept)
+    why = f"its finish reason is {word}" if word else "it ended without a finish reason"
+    return IncompleteReply(f"the reply is not whole: {why}", hint=accept)
+
+
+def _say(error: LlmcliError, options: Options, stderr: Stderr) -> None:
+    if options.debug:
+        stderr.write(redact("".join(traceback.format_exception(error)), PROVIDERS, os.environ))
+    stderr.error(error)
+    if options.verbose and isinstance(error, ProviderError) and error.request_id:
+        stderr.line(f"request id: {error.request_id}")
+
+
+def _shown(request: HTTPRequest) -> str:
+    head = "".join(f"{name}: {value}\n" for name, value in request.headers.items())
+    body = json.dumps(json.loads(request.body), indent=2, ensure_ascii=False)
+    return f"{request.method} {request.url}\n{head}\n{body}\n"

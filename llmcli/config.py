@@ -1,0 +1,176 @@
+"""Settings: who wins is stated once, here. Option, then environment, then settings file, then default."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from llmcli.errors import SettingsError
+from llmcli.providers import PROVIDERS, Provider
+
+if TYPE_CHECKING:
+    from llmcli.settings_file import ProviderSettings, SettingsFile
+
+__all__ = ["DEFAULTS", "Config", "Setting", "config_path", "load_config"]
+
+# Every setting that has an option, with what holds where nobody says anything. LLMCLI_<NAME> is its variable.
+DEFAULTS: Mapping[str, object] = {
+    "model": None,
+    "system": None,
+    "temperature": None,
+    "top_p": None,
+    "max_tokens": None,
+    "seed": None,
+    "stop": (),
+    "effort": None,
+    "user_id": None,
+    "timeout": 600.0,
+    "format": "auto",
+    "thinking": None,
+    "usage": None,
+    "color": None,
+    "stream": True,
+    "lenient": False,
+    "allow_incomplete": False,
+}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A value in force, and where it came from: "option", a variable's name, the file's path or "default"."""
+
+    value: Any
+    source: str
+
+
+@dataclass(frozen=True)
+class Config:
+    """The settings in force, the rows of all providers, and the aliases of models."""
+
+    path: Path
+    settings: Mapping[str, Setting] = field(default_factory=dict)
+    providers: Mapping[str, Provider] = field(default_factory=lambda: PROVIDERS)
+    aliases: Mapping[str, str] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> Any:
+        """The value in force of one setting."""
+        return self.settings[name].value
+
+    def model_name(self, environ: Mapping[str, str]) -> tuple[str, str | None]:
+        """The model to use, aliases resolved, and a line for the person where nobody chose it.
+
+        Without a choice it is the default model of the first provider whose key is in the environment.
+        Raises SettingsError where there is none.
+        """
+        if (name := self["model"]) is not None:
+            return self.aliases.get(name, name), None
+        for row in self.providers.values():
+            if row.models and any(environ.get(key) for key in row.key_env):
+                name = f"{row.name}:{row.models[0]}"
+                return name, f"using {name}, because its key is set; choose with -m or LLMCLI_MODEL"
+        raise SettingsError(
+            "no model: none was named, and no provider's key is in the environment",
+            hint="export OPENAI_API_KEY=... or another provider's (`llmcli providers`), or try -m test:markdown",
+            kind="credentials",
+        )
+
+
+def config_path(environ: Mapping[str, str] = os.environ) -> Path:
+    """Where the settings file is looked for: below LLMCLI_HOME, else in the platform's folder."""
+    if home := environ.get("LLMCLI_HOME"):
+        return Path(home).expanduser() / "config.toml"
+    from platformdirs import user_config_path
+
+    return user_config_path("llmcli") / "config.toml"
+
+
+def load_config(options: Mapping[str, object], environ: Mapping[str, str] = os.environ) -> Config:
+    """Read the settings file and the environment, and put the given `options` (None: not given) over both.
+
+    Raises SettingsError that says where: file, line and column, key, or variable.
+    """
+    path = config_path(environ)
+    file = _read(path)
+    variables = {name: environ[_variable(name)] for name in DEFAULTS if environ.get(_variable(name))}
+    from_environ = _checked_variables(variables) if variables else {}
+    from_file: dict[str, object] = {}
+    if file:
+        from_file = {"model": file.model} | {name: getattr(file.defaults, name) for name in DEFAULTS if name != "model"}
+    settings = {}
+    for name, default in DEFAULTS.items():
+        places = (
+            (options.get(name), "option"),
+            (from_environ.get(name), _variable(name)),
+            (from_file.get(name), str(path)),
+            (default, "default"),
+        )
+        settings[name] = next(
+            (Setting(value, source) for value, source in places if value is not None), None
+        ) or Setting(None, "default")
+    if not file:
+        return Config(path, settings)
+    return Config(path, settings, _rows(file.providers, path), file.aliases)
+
+
+def _variable(name: str) -> str:
+    return f"LLMCLI_{name.upper()}"
+
+
+def _read(path: Path) -> SettingsFile | None:
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise SettingsError(f"cannot read {path}: {error.strerror}") from error
+    from pydantic import ValidationError
+
+    from llmcli.settings_file import SettingsFile
+
+    try:
+        return SettingsFile.model_validate(tomllib.loads(content.decode("utf-8")))
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{path} is not UTF-8 text: byte {error.start}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{path} is no valid TOML: {error}", hint="correct it, or move it away") from error
+    except ValidationError as error:
+        raise SettingsError(f"{path}: {_faults(error)}", hint="the README lists the settings") from error
+
+
+def _checked_variables(variables: Mapping[str, str]) -> dict[str, object]:
+    from pydantic import ValidationError
+
+    from llmcli.settings_file import Defaults
+
+    model = {"model": variables["model"]} if "model" in variables else {}
+    try:
+        rest = Defaults.model_validate({name: value for name, value in variables.items() if name != "model"})
+    except ValidationError as error:
+        raise SettingsError(f"in the environment: {_faults(error, _variable)}") from error
+    return model | rest.model_dump(exclude_none=True)
+
+
+def _faults(error: Any, name_of: Any = str) -> str:
+    return "; ".join(
+        f"{'.'.join(name_of(str(place)) for place in fault['loc'][:3])}: {fault['msg']}" for fault in error.errors()
+    )
+
+
+def _rows(own: Mapping[str, ProviderSettings], path: Path) -> Mapping[str, Provider]:
+    """The table with the file's changes and additions."""
+    rows = dict(PROVIDERS)
+    for name, settings in own.items():
+        changes = settings.model_dump(exclude_none=True)
+        row = rows.get(name)
+        if row is None:
+            if not settings.base_url:
+                raise SettingsError(f"{path}: providers.{name}: a provider of one's own needs a base_url")
+            row = Provider(name, settings.protocol or "openai", settings.base_url)
+        if base_url := changes.pop("base_url", None):
+            changes["address"] = base_url
+        rows[name] = replace(row, **changes)
+    return rows

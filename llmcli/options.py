@@ -1,0 +1,84 @@
+"""The options that talk to a model, each declared once."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, get_args
+
+import typer
+
+from llmcli.completion import complete_model
+from llmcli.messages import Effort
+
+Prompt = Annotated[
+    list[str] | None, typer.Argument(metavar="[PROMPT]...", help="The prompt; - is stdin.", show_default=False)
+]
+Model = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        "-m",
+        metavar="PROVIDER:MODEL",
+        help="Who answers. Else LLMCLI_MODEL, the settings file, the first provider with a key.",
+        autocompletion=complete_model,
+    ),
+]
+System = Annotated[
+    str | None, typer.Option("--system", "-s", metavar="TEXT", help="System prompt; @FILE reads it from a file.")
+]
+File = Annotated[
+    list[str] | None,
+    typer.Option("--file", "-f", metavar="PATH", help="A text file put before the prompt; - is stdin. Repeatable."),
+]
+Temperature = Annotated[float | None, typer.Option(min=0, metavar="NUMBER", help="Sampling temperature.")]
+TopP = Annotated[float | None, typer.Option(min=0, max=1, metavar="NUMBER", help="Nucleus sampling.")]
+MaxTokens = Annotated[int | None, typer.Option(min=1, metavar="NUMBER", help="Longest reply, in tokens.")]
+Seed = Annotated[int | None, typer.Option(metavar="NUMBER", help="Seed for sampling.")]
+Stop = Annotated[list[str] | None, typer.Option(metavar="TEXT", help="End the reply at this text. Repeatable.")]
+Option = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--option", "-o", metavar="KEY=VALUE", help="Any further field of the request; VALUE is JSON, else text."
+    ),
+]
+EffortOption = Annotated[
+    Effort | None, typer.Option("--effort", metavar="LEVEL", help=f"How hard to think: {', '.join(get_args(Effort))}.")
+]
+Thinking = Annotated[
+    bool | None,
+    typer.Option("--thinking/--no-thinking", help="Show reasoning on stderr. Default: if stderr is a terminal."),
+]
+Format = Annotated[
+    Literal["auto", "text", "json", "ndjson"] | None,
+    typer.Option("--format", metavar="FORM", help="The reply as text, json or ndjson. Default: auto, which is text."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Short for --format json.")]
+Extract = Annotated[bool, typer.Option("--extract", "-x", help="Only the first fenced code block of the reply.")]
+Usage = Annotated[
+    bool | None,
+    typer.Option("--usage/--no-usage", help="Tokens and times on stderr. Default: if stderr is a terminal."),
+]
+BaseUrl = Annotated[
+    str | None, typer.Option("--base-url", metavar="URL", help="The provider's address, for this call.")
+]
+ApiKeyFile = Annotated[
+    str | None, typer.Option("--api-key-file", metavar="FILE", help="Read the key from a file; - is stdin.")
+]
+Timeout = Annotated[
+    float | None, typer.Option(min=0.001, metavar="SECONDS", help="Longest silence of the provider. Default: 600.")
+]
+UserId = Annotated[
+    str | None, typer.Option("--user-id", metavar="TEXT", help="End-user identifier, where there is one.")
+]
+Stream = Annotated[bool | None, typer.Option("--stream/--no-stream", help="Text as it arrives, or all at the end.")]
+Color = Annotated[bool | None, typer.Option("--color/--no-color", help="Colour on stderr. NO_COLOR is honoured.")]
+Lenient = Annotated[
+    bool | None, typer.Option("--lenient/--strict", help="Drop an option that the API does not take, with a note.")
+]
+AllowIncomplete = Annotated[
+    bool | None,
+    typer.Option("--allow-incomplete/--no-allow-incomplete", help="A reply that was cut counts as success."),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the exact request, key masked, and send nothing.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only errors on stderr.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say which model and address, and the request id.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show a traceback with an error, keys masked.")]

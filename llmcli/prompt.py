@@ -1,0 +1,101 @@
+"""One prompt out of words, files and stdin, each exactly as it came."""
+
+from __future__ import annotations
+
+import re
+import select
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from llmcli.errors import UserError
+
+__all__ = ["Stdin", "read_prompt", "read_text"]
+
+_SILENCE_S = 2.0  # before a person is told what is being waited for (cli.md, section 3)
+
+
+class Stdin:
+    """Standard input, which only one thing may read."""
+
+    def __init__(self) -> None:
+        self._used_by: str | None = None
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether a person sits in front of it."""
+        return sys.stdin is not None and sys.stdin.isatty()
+
+    @property
+    def free(self) -> bool:
+        """Whether there is one to read, and nothing has read it."""
+        return self._used_by is None and sys.stdin is not None
+
+    def read(self, user: str, while_silent: Callable[[], None] | None = None) -> str:
+        """All of it, as text; `user` names what wants it. Raises UserError when it was read, or is not UTF-8.
+
+        `while_silent` is called once when nothing has come for two seconds.
+        """
+        if self._used_by is not None:
+            raise UserError(f"stdin can be read only once: {self._used_by} and {user} both want it")
+        if sys.stdin is None:
+            raise UserError(f"{user} wants stdin, which is closed")
+        self._used_by = user
+        if while_silent and not self.is_terminal and not _readable_within(_SILENCE_S):
+            while_silent()
+        return _decoded(sys.stdin.buffer.read(), "stdin")
+
+
+def read_prompt(words: Sequence[str], files: Sequence[str], stdin: Stdin, tell: Callable[[str], None]) -> str:
+    """Files first, each named and fenced; then the words; then a blank line and stdin, where it is no terminal.
+
+    `-` as the only word, or no word at all, takes stdin as the prompt; `-` as a file takes it as a file.
+    `tell` gets a line for the person when stdin stays silent. Raises UserError where nothing is left to send.
+    """
+    blocks = [_fenced("stdin" if name == "-" else name, read_text(name, "--file", stdin)) for name in files]
+    said = " ".join(words)
+    if said == "-":
+        said = stdin.read("the prompt -")
+    elif stdin.free and not stdin.is_terminal:
+        wait = "waiting for stdin, which is open and silent; add </dev/null if nothing shall come from it"
+        piped = stdin.read("the prompt", (lambda: tell(wait)) if said or files else None)
+        said = "\n\n".join(filter(None, (said, piped)))
+    if not said.strip() and not files:
+        raise UserError("the prompt is empty; nothing was sent", hint='say something: llmcli "..."')
+    return "\n\n".join(filter(None, (*blocks, said)))
+
+
+def read_text(name: str, option: str, stdin: Stdin) -> str:
+    """A text file as it is, `-` for stdin. Raises UserError that names the file, and the byte where it is not UTF-8."""
+    if name == "-":
+        return stdin.read(f"{option} -")
+    try:
+        content = Path(name).expanduser().read_bytes()
+    except OSError as error:
+        raise UserError(f"cannot read {name}: {error.strerror}", hint=f"check what {option} names") from error
+    return _decoded(content, name)
+
+
+def _fenced(name: str, content: str) -> str:
+    longest = max(map(len, re.findall(r"`{3,}", content)), default=2)
+    fence = "`" * (longest + 1)
+    newline = "" if content.endswith("\n") or not content else "\n"
+    return f"{name}:\n{fence}\n{content}{newline}{fence}"
+
+
+def _decoded(content: bytes, source: str) -> str:
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise UserError(
+            f"{source} is not UTF-8 text: byte {error.start} (line {line}) is 0x{content[error.start]:02x}",
+            hint="convert it first, for example with: iconv -f latin1 -t utf-8",
+        ) from None
+
+
+def _readable_within(seconds: float) -> bool:
+    try:
+        return bool(select.select([sys.stdin], [], [], seconds)[0])
+    except (OSError, ValueError):  # a kind of file that cannot be waited for
+        return True

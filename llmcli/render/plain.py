@@ -1,0 +1,84 @@
+"""The reply as text, as it arrives: byte for byte into a pipe, harmless on a terminal; reasoning on stderr."""
+
+from __future__ import annotations
+
+import re
+
+from llmcli.errors import ReplyMismatch
+from llmcli.messages import Notice, StreamEvent, TextDelta, ThinkingDelta
+from llmcli.render.report import Report
+from llmcli.render.terminal import Stderr, Stdout
+
+
+class TextRenderer:
+    """The text on stdout, nothing else; `thinking` shows the reasoning on stderr, `at_once` waits for the end."""
+
+    def __init__(self, stdout: Stdout, stderr: Stderr, *, thinking: bool, at_once: bool) -> None:
+        self._stdout = stdout
+        self._stderr = stderr
+        self._thinking = thinking
+        self._at_once = at_once
+        self._last = "\n"
+
+    def event(self, event: StreamEvent) -> None:
+        """See `Renderer.event`."""
+        if isinstance(event, TextDelta):
+            if not self._at_once:
+                self._write(event.text)
+        elif isinstance(event, ThinkingDelta) and self._thinking:
+            self._stderr.write(event.text, dim=True)
+        elif isinstance(event, Notice):
+            self._stderr.line(f"note: {event.text}")
+
+    def end(self, report: Report) -> None:
+        """A newline, only where the text does not end in one."""
+        if self._at_once and report.response:
+            self._write(report.response.text)
+        if self._last != "\n":
+            self._stdout.write("\n")
+
+    def _write(self, text: str) -> None:
+        self._stderr.fresh_line()
+        self._stdout.write(text)
+        self._last = text[-1:] or self._last
+
+
+class ExtractRenderer:
+    """`--extract`: only the first fenced code block, when the reply is over."""
+
+    def __init__(self, stdout: Stdout, stderr: Stderr) -> None:
+        self._stdout = stdout
+        self._stderr = stderr
+
+    def event(self, event: StreamEvent) -> None:
+        """Nothing is shown before the end."""
+        if isinstance(event, Notice):
+            self._stderr.line(f"note: {event.text}")
+
+    def end(self, report: Report) -> None:
+        """Write the block. Where there is none the paid reply goes to stderr, and the report becomes an error."""
+        text = report.response.text if report.response else ""
+        block = first_code_block(text)
+        if block is not None:
+            self._stdout.write(block)
+        elif report.error is None:
+            self._stderr.line(text)
+            report.error = ReplyMismatch("the reply has no fenced code block", hint="leave out --extract")
+
+
+def first_code_block(text: str) -> str | None:
+    """The content of the first fenced code block (CommonMark 0.31, 4.5); one that is never closed goes to the end."""
+    lines = re.findall(r"[^\n]*\n|[^\n]+", text)
+    for number, line in enumerate(lines):
+        opening = re.match(r" {0,3}(`{3,}|~{3,})([^\n]*)", line)
+        if not opening or (opening[1][0] == "`" and "`" in opening[2]):
+            continue
+        fence = opening[1]
+        block = []
+        for inner in lines[number + 1 :]:
+            closing = re.match(r" {0,3}(`{3,}|~{3,})\s*$", inner)
+            if closing and closing[1][0] == fence[0] and len(closing[1]) >= len(fence):
+                break
+            block.append(inner)
+        return "".join(block)
+    return None

@@ -1,0 +1,99 @@
+"""What is known about a reply when it is over: the JSON object of scripts, and the usage line of people."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from llmcli.errors import LlmcliError, ProviderError
+from llmcli.messages import ModelResponse, StreamEvent, TextDelta
+
+__all__ = ["Report"]
+
+SCHEMA = 1  # of the JSON object; a change of meaning counts it up
+
+
+@dataclass
+class Report:
+    """One reply: `model` as asked for, `response` as far as it came, `error` if there was one; times in seconds."""
+
+    model: str
+    response: ModelResponse | None = None
+    error: LlmcliError | None = None
+    first_text_s: float | None = None
+    duration_s: float | None = None
+    _started: float = field(default_factory=time.monotonic)
+
+    def note(self, event: StreamEvent) -> None:
+        """Take the time of the first text."""
+        if self.first_text_s is None and isinstance(event, TextDelta):
+            self.first_text_s = time.monotonic() - self._started
+
+    def close(self, response: ModelResponse | None, error: LlmcliError | None) -> None:
+        """The reply is over."""
+        self.response, self.error = response, error
+        self.duration_s = time.monotonic() - self._started
+
+    def as_json(self) -> dict[str, Any]:
+        """The object of `--format json`; its fields are described in the README."""
+        response = self.response
+        usage = response.usage if response else None
+        failure = None
+        if self.error:
+            failure = {
+                "kind": self.error.kind,
+                "status": self.error.status,
+                "message": self.error.message,
+                "hint": self.error.hint,
+            }
+        return {
+            "schema": SCHEMA,
+            "model": self.model,
+            "served_by": response.served_by if response else None,
+            "model_name": response.model_name if response else None,
+            "text": response.text if response else "",
+            "thinking": response.thinking if response else None,
+            "data": None,
+            "finish_reason": response.finish_reason if response else "error",
+            "usage": {
+                "requests": usage.requests if usage else 0,
+                "request_tokens": usage.request_tokens if usage else None,
+                "response_tokens": usage.response_tokens if usage else None,
+                "total_tokens": usage.total_tokens if usage else None,
+                "details": usage.details if usage else None,
+            },
+            "cost_usd": None,
+            "attempts": [{"model": self.model, "error": failure}] if isinstance(self.error, ProviderError) else [],
+            "conversation_id": None,
+            "first_text_s": _rounded(self.first_text_s),
+            "duration_s": _rounded(self.duration_s),
+            "error": failure,
+        }
+
+    def usage_line(self) -> str:
+        """`openai:gpt-6-luna · 57 in (12 cached) · 8 out (3 reasoning) · 65 tokens · 1.2 s, first text 0.4 s`."""
+        response = self.response
+        if response is None:
+            return self.model
+        usage, details = response.usage, response.usage.details or {}
+        parts = [
+            response.served_by or self.model,
+            _count(usage.request_tokens, "in", details.get("cached_tokens"), "cached"),
+            _count(usage.response_tokens, "out", details.get("reasoning_tokens"), "reasoning"),
+            _count(usage.total_tokens, "tokens"),
+            f"{self.duration_s or 0:.1f} s"
+            + (f", first text {self.first_text_s:.1f} s" if self.first_text_s is not None else ""),
+        ]
+        if response.finish_reason != "stop":
+            parts.insert(1, response.finish_reason)
+        return " · ".join(parts)
+
+
+def _count(number: int | None, unit: str, part: int | None = None, part_name: str = "") -> str:
+    told = f"unknown {unit}" if number is None else f"{number:,} {unit}"
+    return f"{told} ({part:,} {part_name})" if part else told
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 3)

@@ -1,0 +1,62 @@
+"""The shape of the settings file, checked by pydantic; loaded only where there is a file or a variable to check."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from llmcli.messages import Effort
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Defaults(_Strict):
+    """Values for options that are not given; the names are those of the options."""
+
+    system: str | None = None
+    temperature: Annotated[float, Field(ge=0)] | None = None
+    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    max_tokens: Annotated[int, Field(gt=0)] | None = None
+    seed: int | None = None
+    stop: Annotated[tuple[str, ...], BeforeValidator(lambda one: [one] if isinstance(one, str) else one)] | None = None
+    effort: Effort | None = None
+    user_id: str | None = None
+    timeout: Annotated[float, Field(gt=0)] | None = None
+    format: Literal["auto", "text", "json", "ndjson"] | None = None
+    thinking: bool | None = None
+    usage: bool | None = None
+    color: bool | None = None
+    stream: bool | None = None
+    lenient: bool | None = None
+    allow_incomplete: bool | None = None
+
+
+class ProviderSettings(_Strict):
+    """A provider of one's own, or changes to a built-in one; see `llmcli.providers.Provider` for the quirks."""
+
+    protocol: Literal["openai", "anthropic"] | None = None
+    base_url: str | None = None
+    key_env: Annotated[tuple[str, ...], BeforeValidator(lambda one: [one] if isinstance(one, str) else one)] | None = (
+        None
+    )
+    key_command: str | None = None
+    headers: dict[str, Annotated[str, Field(pattern=r"^[\x20-\x7e]*$")]] | None = None
+    models: tuple[str, ...] | None = None
+    price_id: str | None = None
+    max_tokens_field: str | None = None
+    seed_field: str | None = None
+    effort_field: str | None = None
+    user_field: str | None = None
+    stream_usage: bool | None = None
+
+
+class SettingsFile(_Strict):
+    """The whole file."""
+
+    model: str | None = None
+    aliases: dict[str, str] = {}
+    defaults: Defaults = Defaults()
+    providers: dict[str, ProviderSettings] = {}

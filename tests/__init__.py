@@ -1,0 +1,1 @@
+"""Tests of llmcli: the real command, real sockets on 127.0.0.1."""
