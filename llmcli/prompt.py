@@ -43,7 +43,11 @@ class Stdin:
         self._used_by = user
         if while_silent and not self.is_terminal and not _readable_within(_SILENCE_S):
             while_silent()
-        return _decoded(sys.stdin.buffer.read(), "stdin")
+        try:
+            content = sys.stdin.buffer.read()
+        except OSError as error:  # a folder, say
+            raise UserError(f"cannot read stdin: {error.strerror}") from error
+        return _decoded(content, "stdin")
 
 
 def read_prompt(words: Sequence[str], files: Sequence[str], stdin: Stdin, tell: Callable[[str], None]) -> str:

@@ -38,6 +38,8 @@ _NO_SAMPLING = "the Messages API has had no sampling options since version 2026-
 class AnthropicModel(ProtocolModel):
     """A model behind the Messages API."""
 
+    _client: Anthropic | None = None  # kept, because a client that is collected takes its open responses with it
+
     def refused(self, settings: ModelSettings) -> Mapping[str, str]:
         """See `ProtocolModel.refused`."""
         sampling = {"temperature": settings.temperature, "top_p": settings.top_p, "seed": settings.seed}
@@ -70,23 +72,31 @@ class AnthropicModel(ProtocolModel):
         self, body: dict[str, Any], settings: ModelSettings, transport: httpx2.BaseTransport | None = None
     ) -> httpx2.Response:
         """See `ProtocolModel.send`."""
-        with clean_environment("ANTHROPIC_CUSTOM_HEADERS"):
-            client = Anthropic(
-                api_key=self.key or "unused",
-                base_url=self.provider.address,
-                timeout=timeout(settings.timeout),
-                max_retries=0,
-                default_headers={**USER_AGENT, **self.headers},
-                http_client=client_for(transport),
-            )
+        if transport or not self._client:
+            self._client = self._new_client(transport)
         try:
-            return client.post(
-                "/v1/messages", body=body, cast_to=object, stream=True, stream_cls=Stream[object]
+            return self._client.post(
+                "/v1/messages",
+                body=body,
+                cast_to=object,
+                stream=True,
+                stream_cls=Stream[object],
+                options={"timeout": timeout(settings.timeout)},
             ).response
         except APIStatusError as error:
             raise status_error(self.id, error.response, self.key) from error
         except APIConnectionError as error:
             raise network_error(self.id, error.__cause__, error.request) from error
+
+    def _new_client(self, transport: httpx2.BaseTransport | None) -> Anthropic:
+        with clean_environment("ANTHROPIC_CUSTOM_HEADERS"):  # they come from the row, where they belong to it
+            return Anthropic(
+                api_key=self.key or "unused",
+                base_url=self.provider.address,
+                max_retries=0,
+                default_headers={**USER_AGENT, **self.headers},
+                http_client=client_for(transport),
+            )
 
     def read(self, events: Iterable[Event], reply: Reply) -> Iterator[StreamEvent]:
         """See `ProtocolModel.read`."""

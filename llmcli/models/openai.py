@@ -39,6 +39,8 @@ _MAPPED = frozenset(
 class OpenAIModel(ProtocolModel):
     """A model behind Chat Completions."""
 
+    _client: OpenAI | None = None  # kept, because a client that is collected takes its open responses with it
+
     def refused(self, settings: ModelSettings) -> Mapping[str, str]:
         """See `ProtocolModel.refused`."""
         if settings.user_id is not None and self.provider.user_field is None:
@@ -70,31 +72,35 @@ class OpenAIModel(ProtocolModel):
         self, body: dict[str, Any], settings: ModelSettings, transport: httpx2.BaseTransport | None = None
     ) -> httpx2.Response:
         """See `ProtocolModel.send`."""
-        # The SDK would add these to requests to any vendor; the row says which of them belong to it.
-        ambient = ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_CUSTOM_HEADERS", "OPENAI_ADMIN_KEY")
-        with clean_environment(*ambient):
-            client = OpenAI(
-                api_key=self.key or "unused",
-                base_url=self.provider.address,
-                timeout=timeout(settings.timeout),
-                max_retries=0,
-                default_headers={**USER_AGENT, **self.headers},
-                http_client=client_for(transport),
-            )
-        keyless: RequestOptions = {} if self.key else {"headers": {"Authorization": omit}}
+        options: RequestOptions = {"timeout": timeout(settings.timeout)}
+        if not self.key:
+            options["headers"] = {"Authorization": omit}
+        if transport or not self._client:
+            self._client = self._new_client(transport)
         try:
-            return client.post(
+            return self._client.post(
                 "/chat/completions",
                 body=body,
                 cast_to=object,
                 stream=True,
                 stream_cls=Stream[object],
-                options=keyless,
+                options=options,
             ).response
         except APIStatusError as error:
             raise status_error(self.id, error.response, self.key) from error
         except APIConnectionError as error:
             raise network_error(self.id, error.__cause__, error.request) from error
+
+    def _new_client(self, transport: httpx2.BaseTransport | None) -> OpenAI:
+        # The SDK would add these to requests to any vendor; the row says which of them belong to it.
+        with clean_environment("OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_CUSTOM_HEADERS", "OPENAI_ADMIN_KEY"):
+            return OpenAI(
+                api_key=self.key or "unused",
+                base_url=self.provider.address,
+                max_retries=0,
+                default_headers={**USER_AGENT, **self.headers},
+                http_client=client_for(transport),
+            )
 
     def read(self, events: Iterable[Event], reply: Reply) -> Iterator[StreamEvent]:
         """See `ProtocolModel.read`."""
@@ -115,12 +121,14 @@ class OpenAIModel(ProtocolModel):
                 reply.ended = True
             for choice in choices:
                 if not choice.get("index"):  # of several, the first
-                    yield from _choice(choice, reply)
+                    yield from _choice(choice, reply, whole=name == BODY)
 
 
-def _choice(choice: Mapping[str, Any], reply: Reply) -> Iterator[StreamEvent]:
-    # A whole answer has a message; Perplexity's chunks have both, and the message repeats all that came before.
-    delta = choice.get("delta") or choice.get("message") or {}
+def _choice(choice: Mapping[str, Any], reply: Reply, *, whole: bool) -> Iterator[StreamEvent]:
+    # Perplexity sends both always: in a chunk the message repeats all that came before, in a whole answer the
+    # delta is empty.
+    places = ("message", "delta") if whole else ("delta", "message")
+    delta = next((choice[place] for place in places if choice.get(place) is not None), {})
     thought = delta.get("reasoning_content") or delta.get("reasoning")
     if thought is None:
         thought = "".join(

@@ -1,0 +1,43 @@
+"""What every test starts from: an empty environment, a home of its own, and sockets to 127.0.0.1 only."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.fake_provider import FakeProvider
+
+_KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT", "VIRTUAL_ENV", "PYTHONPATH")
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No key, no address and no setting of the person who runs the tests reaches them."""
+    for name in set(os.environ) - {*_KEPT, *(name for name in os.environ if name.startswith(("PYTEST", "COV")))}:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("LLMCLI_HOME", str(tmp_path / "home"))
+
+
+@pytest.fixture(autouse=True)
+def loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection to anywhere else fails the test."""
+    connect = socket.socket.connect
+
+    def checked(self: socket.socket, address: Any) -> None:
+        if self.family in (socket.AF_INET, socket.AF_INET6) and address[0] not in ("127.0.0.1", "::1"):
+            pytest.fail(f"a test tried to connect to {address}")
+        connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", checked)
+
+
+@pytest.fixture
+def provider() -> Iterator[FakeProvider]:
+    """A provider on 127.0.0.1 that answers as the test tells it."""
+    with FakeProvider() as fake:
+        yield fake
