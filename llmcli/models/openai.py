@@ -128,7 +128,7 @@ def _choice(choice: Mapping[str, Any], reply: Reply, *, whole: bool) -> Iterator
     # Perplexity sends both always: in a chunk the message repeats all that came before, in a whole answer the
     # delta is empty.
     places = ("message", "delta") if whole else ("delta", "message")
-    delta = next((choice[place] for place in places if choice.get(place) is not None), {})
+    delta: Mapping[str, Any] = next((choice[place] for place in places if choice.get(place) is not None), {})
     thought = delta.get("reasoning_content") or delta.get("reasoning")
     if thought is None:
         thought = "".join(

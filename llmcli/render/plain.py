@@ -39,8 +39,8 @@ class TextRenderer:
 
     def _write(self, text: str) -> None:
         self._stderr.fresh_line()
+        self._last = text[-1:] or self._last  # before the write, so that Ctrl-C in between loses no newline
         self._stdout.write(text)
-        self._last = text[-1:] or self._last
 
 
 class ExtractRenderer:

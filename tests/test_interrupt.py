@@ -1,0 +1,155 @@
+"""Ctrl-C at any moment, and a reader that leaves: what arrived stays, the request stops, the code says why."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from tests.command import COMMAND, started
+from tests.fake_provider import FakeProvider, chat_chunk, named_sse, sse
+
+_HANG_S = 30  # only a process that hangs takes so long
+
+
+@pytest.fixture(params=["openai", "anthropic"])
+def talking(request: pytest.FixtureRequest, provider: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> FakeProvider:
+    """A provider that says one word and then stalls."""
+    monkeypatch.setenv(f"LLMCLI_{request.param.upper()}_BASE_URL", provider.url)
+    monkeypatch.setenv(f"{request.param.upper()}_API_KEY", "sk-test-0123456789")
+    monkeypatch.setenv("LLMCLI_MODEL", f"{request.param}:fake-1")
+    if request.param == "openai":
+        provider.answer(sse(chat_chunk({"content": "half "}), end=None), stall=True)
+    else:
+        start = {"model": "m", "usage": {"input_tokens": 7, "output_tokens": 1}}
+        delta = {"type": "text_delta", "text": "half "}
+        block = {"type": "text", "text": ""}
+        provider.answer(
+            named_sse(
+                {"type": "message_start", "message": start},
+                {"type": "content_block_start", "index": 0, "content_block": block},
+                {"type": "content_block_delta", "index": 0, "delta": delta},
+            ),
+            stall=True,
+        )
+    return provider
+
+
+def test_ctrl_c_during_the_reply_keeps_what_arrived(talking: FakeProvider) -> None:
+    with started("hi", "--json") as process:
+        assert talking.sent.wait(_HANG_S)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=_HANG_S)
+    assert process.returncode == 130
+    reply = json.loads(out)
+    assert reply["finish_reason"] == "interrupted"
+    assert reply["error"]["kind"] == "interrupted"
+    assert b"Traceback" not in err
+    assert talking.left.wait(_HANG_S), "the request was not stopped"
+
+
+def test_ctrl_c_leaves_the_text_on_stdout(talking: FakeProvider) -> None:
+    with started("hi") as process:
+        assert process.stdout
+        first = process.stdout.read(5)
+        process.send_signal(signal.SIGINT)
+        rest, err = process.communicate(timeout=_HANG_S)
+    assert (process.returncode, first + rest) == (130, b"half \n")
+    assert b"interrupted" in err
+
+
+def test_ctrl_c_before_the_first_byte(talking: FakeProvider) -> None:
+    talking.answers = []
+    talking.answer(stall=True)
+    with started("hi") as process:
+        assert talking.asked.wait(_HANG_S)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=_HANG_S)
+    assert (process.returncode, out) == (130, b"")
+    assert b"Traceback" not in err
+
+
+def test_ctrl_c_while_waiting_for_stdin() -> None:
+    with started("hi", "-m", "test", stdin=subprocess.PIPE) as process:
+        assert process.stderr
+        assert b"waiting" in process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(_HANG_S) == 130
+        assert b"Traceback" not in process.stderr.read()
+
+
+_INTERRUPT_AT_IMPORT = """
+import os, signal, sys
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == sys.argv[1]:
+            sys.meta_path.remove(self)
+            sys.argv.pop(1)
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Finder())
+from llmcli.__main__ import main
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["llmcli.cli", "typer.core", "llmcli.options", "llmcli.ask", "llmcli.config", "pydantic", "llmcli.models.openai"]
+    + ["httpx2", "ssl", "openai", "openai._client", "openai._base_client"],
+)
+def test_ctrl_c_during_start_up(provider: FakeProvider, module: str) -> None:
+    """The process interrupts itself when it first looks for `module`."""
+    command = [sys.executable, "-c", _INTERRUPT_AT_IMPORT, module, "-m", "openai:fake-1", "--base-url", provider.url]
+    provider.answer(b"")
+    done = subprocess.run([*command, "hi"], stdin=subprocess.DEVNULL, capture_output=True, timeout=_HANG_S)
+    assert (done.returncode, done.stdout) == (130, b"")
+    assert b"Traceback" not in done.stderr
+    assert provider.requests == []
+
+
+def test_a_closed_pipe_is_silent_and_stops_the_request(talking: FakeProvider) -> None:
+    talking.answers = []
+    chunk = sse(chat_chunk({"content": "word " * 200}), end=None)
+    if "anthropic" in os.environ["LLMCLI_MODEL"]:
+        chunk = named_sse(
+            {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": "word " * 200}}
+        )
+    talking.answer(*[chunk] * 1000, stall=True)
+    with started("hi") as process:
+        assert process.stdout
+        assert process.stdout.read(5) == b"word "
+        process.stdout.close()
+        assert process.wait(_HANG_S) == 141
+        assert process.stderr
+        assert process.stderr.read() == b""
+    assert talking.left.wait(_HANG_S), "the request was not stopped"
+
+
+def test_head_in_a_shell() -> None:
+    command = " ".join(COMMAND)
+    script = f"set -o pipefail; {command} -m test:slow hi </dev/null | head -c 4"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, timeout=_HANG_S)
+    assert (done.returncode, done.stdout, done.stderr) == (141, b"succ", b"")
+
+
+@pytest.mark.parametrize("args", [["providers"], ["config", "show"]])
+def test_listings_end_silently_too(args: list[str]) -> None:
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    with started(*args, stdout=write_end) as process:
+        os.close(write_end)
+        assert process.wait(_HANG_S) == 141
+        assert process.stderr
+        assert process.stderr.read() == b""
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
+def test_a_full_disk_is_an_error() -> None:
+    with open("/dev/full", "wb") as full, started("hi", "-m", "test", stdout=full) as process:
+        assert process.wait(_HANG_S) == 1
+        assert process.stderr
+        assert b"cannot write to stdout: No space left" in process.stderr.read()
