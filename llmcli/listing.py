@@ -70,7 +70,7 @@ def settings_table() -> str:
     """One line a setting."""
     config = load_config({})
     rows = [(name, _value(one.value), one.source) for name, one in config.settings.items()]
-    rows += [(f"aliases.{name}", target, str(config.path)) for name, target in config.aliases.items()]
+    rows += [(f"aliases.{name}", _value(target), str(config.path)) for name, target in config.aliases.items()]
     return _table(("setting", "value", "from"), rows)
 
 

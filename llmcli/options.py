@@ -10,7 +10,7 @@ from llmcli.completion import complete_model
 from llmcli.messages import Effort
 
 Prompt = Annotated[
-    list[str] | None, typer.Argument(metavar="[PROMPT]...", help="The prompt; - is stdin.", show_default=False)
+    list[str] | None, typer.Argument(metavar="PROMPT", help="The prompt; - is stdin.", show_default=False)
 ]
 Model = Annotated[
     str | None,

@@ -288,20 +288,17 @@ def with_address(row: Provider, environ: Mapping[str, str], option: str | None =
     Raises UserError or SettingsError where what is given is no http address, or none is known at all.
     """
     if option:
-        return replace(
-            row, address=_checked(option, UserError("--base-url", hint="give a full http:// or https:// address"))
-        )
-    for name in (row.address_variable, row.base_url_env, row.host_env):
-        if name and (value := environ.get(name, "").strip()):
-            if name == row.host_env:
-                value = _rooted(value, row.base_url)
-            return replace(row, address=_checked(value, SettingsError(name, hint=f"correct {name}, or unset it")))
+        return replace(row, address=_checked(option, "--base-url", UserError))
+    for name in filter(None, (row.address_variable, row.base_url_env, row.host_env)):
+        if value := environ.get(name, "").strip():
+            value = _rooted(value, row.base_url) if name == row.host_env else value
+            return replace(row, address=_checked(value, name, SettingsError))
     address = row.address or row.base_url
     if not address and not row.offline:
         variables = " or ".join(filter(None, (row.address_variable, row.base_url_env)))
         raise SettingsError(f"{row.name} has no address of its own", hint=f"set {variables}, or give --base-url")
     if address:
-        _checked(address, SettingsError(f"providers.{row.name}.base_url", hint="correct it in the settings file"))
+        address = _checked(address, f"providers.{row.name}.base_url in the settings file", SettingsError)
     return replace(row, address=address)
 
 
@@ -353,16 +350,15 @@ def _clean_key(text: str, source: str) -> str:
     return key
 
 
-def _checked(address: str, blame: UserError | SettingsError) -> str:
-    """The address without a trailing slash; `blame`, whose message names the source, is raised where it is none."""
+def _checked(address: str, source: str, error: type[UserError] | type[SettingsError]) -> str:
+    """The address without a trailing slash; `error`, which names the source, is raised where it is none."""
     try:
         parts = urlsplit(address)
         good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         good = False
-    if not good or any(character.isspace() or not character.isprintable() for character in address):
-        blame.message = f"{blame.message}: not an http address: {address!r}"
-        raise blame
+    if not good or not address.isprintable() or " " in address:
+        raise error(f"{source}: not an http address: {address!r}", hint="give one like https://host/v1")
     return address.rstrip("/")
 
 

@@ -159,8 +159,8 @@ def test_nothing_is_sent_that_nobody_asked_for(openai: FakeProvider) -> None:
 
 def test_options_reach_the_body(openai: FakeProvider) -> None:
     openai.answer(chat_reply("ok"))
-    given = "--temperature 0 --top-p 0.5 --max-tokens 9 --seed 0 --stop END --stop X --effort low --user-id me".split()
-    assert llmcli("hi", *given, "-o", 'logit_bias={"1": 2}', "-o", "tag=plain text").code == 0
+    given = ["--temperature=0", "--top-p=0.5", "--max-tokens=9", "--seed=0", "--stop=END", "--stop=X", "--effort=low"]
+    assert llmcli("hi", *given, "--user-id=me", "-o", 'logit_bias={"1": 2}', "-o", "tag=plain text").code == 0
     body = openai.requests[-1].body
     assert {name: body[name] for name in body if name not in ("model", "messages", "stream", "stream_options")} == {
         "temperature": 0.0,

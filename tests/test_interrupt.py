@@ -98,8 +98,10 @@ main()
 
 @pytest.mark.parametrize(
     "module",
-    ["llmcli.cli", "typer.core", "llmcli.options", "llmcli.ask", "llmcli.config", "pydantic", "llmcli.models.openai"]
-    + ["httpx2", "ssl", "openai", "openai._client", "openai._base_client"],
+    [
+        *("llmcli.cli", "typer.core", "llmcli.options", "llmcli.ask", "llmcli.config", "pydantic"),
+        *("llmcli.models.openai", "httpx2", "ssl", "openai", "openai._client", "openai._base_client"),
+    ],
 )
 def test_ctrl_c_during_start_up(provider: FakeProvider, module: str) -> None:
     """The process interrupts itself when it first looks for `module`."""

@@ -1,0 +1,134 @@
+"""The house keeps its shape: floors, late imports, and a first line for every module."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import llmcli as package
+from tests.fake_provider import FakeProvider, chat_reply
+
+ROOT = Path(package.__file__).parent
+MODULES = {
+    ".".join(path.relative_to(ROOT.parent).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in sorted(ROOT.rglob("*.py"))
+}
+# From the top down; a module may import only from floors below its own, or from its own family.
+FLOORS = (
+    ("llmcli.__main__",),
+    ("llmcli.cli",),
+    ("llmcli.ask", "llmcli.listing", "llmcli.options"),
+    ("llmcli.conversation", "llmcli.render", "llmcli.config", "llmcli.prompt", "llmcli.completion"),
+    ("llmcli.settings_file",),
+    ("llmcli.models.openai", "llmcli.models.anthropic", "llmcli.models.test"),
+    ("llmcli.models.protocol",),
+    ("llmcli.models.reply", "llmcli.models.wire", "llmcli.models.sdk"),
+    ("llmcli.models",),
+    ("llmcli.providers",),
+    ("llmcli.messages",),
+    ("llmcli.usage", "llmcli.errors"),
+    ("llmcli",),
+)
+SDKS = {"openai", "anthropic", "boto3", "botocore", "httpx2"}
+
+
+def family(module: str) -> str:
+    """The longest name of FLOORS that the module belongs to."""
+    names = [name for floor in FLOORS for name in floor]
+    return max((name for name in names if module == name or module.startswith(f"{name}.")), key=len)
+
+
+def floor(module: str) -> int:
+    return next(number for number, names in enumerate(FLOORS) if family(module) in names)
+
+
+def imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            full = [f"{node.module}.{alias.name}" for alias in node.names]
+            yield from (name if name in MODULES else node.module for name in full)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_go_down_only(module: str) -> None:
+    for name in imports(MODULES[module]):
+        if name.split(".")[0] == "llmcli" and family(name) != family(module):
+            assert floor(name) > floor(module), f"{module} imports {name}"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_only_models_name_an_sdk(module: str) -> None:
+    named = {name.split(".")[0] for name in imports(MODULES[module])}
+    assert not named & SDKS or module.startswith("llmcli.models.")
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_only_the_upper_floors_write_to_the_screen(module: str) -> None:
+    text = MODULES[module].read_text()
+    writes = "sys.stdout" in text or "sys.stderr" in text or "print(" in text
+    assert not writes or family(module) in ("llmcli.__main__", "llmcli.render")
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_the_first_line_says_what_it_is_for(module: str) -> None:
+    lines = MODULES[module].read_text().splitlines()
+    assert lines[0].startswith('"""')
+    assert len(lines) <= 400
+
+
+def loaded(*args: str) -> set[str]:
+    """The top-level packages that a run of the command has imported."""
+    code = (
+        "import atexit, sys\n"
+        "atexit.register(lambda: sys.stderr.write('\\nMODULES ' + ' '.join({m.split('.')[0] for m in sys.modules})))\n"
+        "from llmcli.__main__ import main\n"
+        "main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *args], stdin=subprocess.DEVNULL, capture_output=True, env=os.environ, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return set(done.stderr.rpartition("MODULES ")[2].split())
+
+
+HEAVY = {"openai", "anthropic", "boto3", "httpx2", "prompt_toolkit", "pydantic", "rich", "platformdirs", "sqlite3"}
+
+
+def test_help_and_version_import_nothing_heavy() -> None:
+    assert not loaded("--version") & HEAVY
+    assert not loaded("--help") & HEAVY
+    assert not loaded("ask", "--help") & (HEAVY - {"pydantic"})  # which typer needs to run a command
+
+
+def test_version_imports_not_even_typer() -> None:
+    assert "typer" not in loaded("--version")
+
+
+@pytest.mark.parametrize(("name", "other"), [("openai", "anthropic"), ("anthropic", "openai")])
+def test_a_provider_loads_only_its_own_sdk(
+    name: str, other: str, provider: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"LLMCLI_{name.upper()}_BASE_URL", provider.url)
+    monkeypatch.setenv(f"{name.upper()}_API_KEY", "sk-test-0123456789")
+    message = b'{"type": "message", "content": [], "stop_reason": "end_turn"}'
+    provider.answer(chat_reply("ok") if name == "openai" else message)
+    modules = loaded("-m", f"{name}:m", "hi")
+    assert name in modules
+    assert not modules & {other, "boto3", "botocore", "prompt_toolkit", "sqlite3"}
+
+
+def test_the_test_model_and_the_listings_load_no_http_at_all() -> None:
+    for args in (["-m", "test", "hi"], ["providers"], ["config", "show"]):
+        assert not loaded(*args) & {"openai", "anthropic", "boto3", "httpx2", "prompt_toolkit"}
+
+
+def test_public_names_resolve() -> None:
+    assert all(getattr(package, name) for name in package.__all__)

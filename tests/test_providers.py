@@ -1,0 +1,191 @@
+"""The table of providers: names, addresses, keys, and that nothing reaches a vendor that it does not belong to."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from llmcli.errors import LlmcliError, SettingsError, UserError
+from llmcli.messages import ModelRequest, ModelSettings, UserPromptPart
+from llmcli.models import HTTPRequest, build_model
+from llmcli.providers import PROVIDERS, find_provider, key_for, redact, split_model, with_address
+
+ROWS = [row for row in PROVIDERS.values() if not row.offline]
+VENDORS = [row for row in ROWS if row.base_url]
+
+
+@pytest.mark.parametrize(
+    ("name", "provider", "model"),
+    [
+        ("openai:gpt-6-luna", "openai", "gpt-6-luna"),
+        ("openai-chat:gpt-6-luna", "openai", "gpt-6-luna"),
+        ("ollama:qwen2.5-coder:7b", "ollama", "qwen2.5-coder:7b"),
+        ("openrouter:anthropic/claude-3.5-sonnet:free", "openrouter", "anthropic/claude-3.5-sonnet:free"),
+        ("grok:grok-4.3", "xai", "grok-4.3"),
+        ("xai-chat:grok-4.3", "xai", "grok-4.3"),
+        ("gpt-4o", "openai", "gpt-4o"),
+        ("o3-mini", "openai", "o3-mini"),
+        ("claude-sonnet-5-5", "anthropic", "claude-sonnet-5-5"),
+        ("test", "test", "test"),
+        ("anthropic", "anthropic", "claude-haiku-5-5"),
+        ("groq:", "groq", "openai/gpt-oss-20b"),
+    ],
+)
+def test_names(name: str, provider: str, model: str) -> None:
+    row, rest = split_model(name)
+    assert (row.name, rest) == (provider, model)
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("opnai:x", "did you mean openai?"),
+        ("mistal", "did you mean mistral?"),
+        ("claud-haiku-5-5", "did you mean anthropic:claude-haiku-5-5?"),
+        ("qqq", "write it as provider:model"),
+        ("anthropic-chat:x", "did you mean anthropic?"),
+    ],
+)
+def test_unknown_names_get_a_hint(name: str, hint: str) -> None:
+    with pytest.raises(UserError, match="Unknown") as caught:
+        split_model(name)
+    assert hint in (caught.value.hint or "")
+
+
+def test_every_name_is_unique_and_finds_its_row() -> None:
+    names = [name for row in PROVIDERS.values() for name in (row.name, *row.aliases)]
+    assert len(names) == len(set(names))
+    assert all(name in (find_provider(name).name, *find_provider(name).aliases) for name in names)
+
+
+@pytest.mark.parametrize("row", VENDORS, ids=lambda row: row.name)
+def test_our_variable_replaces_exactly_the_listed_address(row: object) -> None:
+    provider = PROVIDERS[row.name]  # type: ignore[attr-defined]
+    assert with_address(provider, {}).address == provider.base_url
+    moved = with_address(provider, {provider.address_variable: "http://127.0.0.1:1/x/"})
+    assert moved.address == "http://127.0.0.1:1/x"
+
+
+@pytest.mark.parametrize(
+    ("provider", "environ", "option", "address"),
+    [
+        ("openai", {"OPENAI_BASE_URL": "http://a/v1"}, None, "http://a/v1"),
+        ("openai", {"OPENAI_BASE_URL": "http://a/v1", "LLMCLI_OPENAI_BASE_URL": "http://b"}, None, "http://b"),
+        ("openai", {"LLMCLI_OPENAI_BASE_URL": "http://b"}, "http://c/v2/", "http://c/v2"),
+        ("anthropic", {"ANTHROPIC_BASE_URL": "http://a"}, None, "http://a"),
+        ("ollama", {"OLLAMA_HOST": "box:99"}, None, "http://box:99/v1"),
+        ("ollama", {"OLLAMA_HOST": "box"}, None, "http://box:11434/v1"),
+        ("ollama", {"OLLAMA_HOST": "https://box.example/"}, None, "https://box.example/v1"),
+        ("groq", {"GROQ_BASE_URL": "https://api.groq.com"}, None, "https://api.groq.com/openai/v1"),
+        ("groq", {"GROQ_BASE_URL": "https://gate/openai/v1"}, None, "https://gate/openai/v1"),
+    ],
+)
+def test_which_address_wins(provider: str, environ: dict[str, str], option: str | None, address: str) -> None:
+    assert with_address(PROVIDERS[provider], environ, option).address == address
+
+
+@pytest.mark.parametrize("value", ["nonsense", "http://", "ftp://x", "http://x:99999", "http://a b", "http://[1"])
+def test_an_address_that_is_none_is_blamed_on_its_source(value: str) -> None:
+    with pytest.raises(SettingsError, match="LLMCLI_XAI_BASE_URL: not an http address"):
+        with_address(PROVIDERS["xai"], {"LLMCLI_XAI_BASE_URL": value})
+
+
+@pytest.mark.parametrize("row", [row for row in VENDORS if row.key_env and not row.key_optional], ids=lambda r: r.name)
+def test_a_missing_key_names_its_variable(row: object) -> None:
+    provider = PROVIDERS[row.name]  # type: ignore[attr-defined]
+    with pytest.raises(SettingsError, match=provider.key_env[0]) as caught:
+        key_for(with_address(provider, {}), {})
+    assert caught.value.exit_code == 3
+
+
+def test_the_first_key_variable_wins_and_blank_ones_do_not_count() -> None:
+    row = with_address(PROVIDERS["anthropic"], {})
+    assert key_for(row, {"ANTHROPIC_API_KEY": " \n", "ANTHROPIC_AUTH_TOKEN": " token\n"}) == "token"
+    assert key_for(row, {"ANTHROPIC_API_KEY": "key", "ANTHROPIC_AUTH_TOKEN": "token"}) == "key"
+
+
+# ---- what leaves for whom
+
+EVERYTHING = {
+    "OPENAI_ORG_ID": "secret-org",
+    "OPENAI_PROJECT_ID": "secret-project",
+    "OPENAI_CUSTOM_HEADERS": "X-Gate: secret-gate",
+    "OPENAI_ADMIN_KEY": "secret-admin",
+    "ANTHROPIC_CUSTOM_HEADERS": "X-Claude: secret-claude",
+    "OPENROUTER_APP_TITLE": "secret-title",
+} | {name: f"secret-key-{name}" for row in ROWS for name in row.key_env}
+
+
+def preview(name: str, monkeypatch: pytest.MonkeyPatch, **more: str) -> HTTPRequest:
+    for variable, value in (EVERYTHING | more).items():
+        monkeypatch.setenv(variable, value)
+    model = build_model(name, environ=os.environ)
+    return model.preview([ModelRequest((UserPromptPart("hi"),))], ModelSettings())
+
+
+@pytest.mark.parametrize("row", VENDORS, ids=lambda row: row.name)
+def test_a_vendor_gets_nothing_that_belongs_to_another(row: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    provider = PROVIDERS[row.name]  # type: ignore[attr-defined]
+    request = preview(f"{provider.name}:m", monkeypatch)
+    assert request.url.startswith(provider.base_url)
+    seen = {name: value for name, value in request.headers.items() if "secret" in value}
+    assert seen == {}, "secrets are masked in a preview"
+    own = {"authorization", *(name.lower() for name in provider.env_headers)}
+    own |= {"openai": {"x-gate"}, "anthropic": {"x-claude"}}.get(provider.name, set())
+    foreign = {"openai-organization", "openai-project", "x-gate", "x-claude", "x-title", "x-api-key"} - own
+    assert not foreign & set(request.headers)
+
+
+def test_openai_gets_its_organisation_only_at_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    at_home = preview("openai:m", monkeypatch).headers
+    assert {"openai-organization", "openai-project", "x-gate"} <= set(at_home)
+    elsewhere = preview("openai:m", monkeypatch, LLMCLI_OPENAI_BASE_URL="http://127.0.0.1:9/v1").headers
+    assert not {"openai-organization", "openai-project", "x-gate"} & set(elsewhere)
+
+
+def test_anthropic_custom_headers_go_to_its_gateway_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    headers = preview("anthropic:m", monkeypatch, LLMCLI_ANTHROPIC_BASE_URL="http://127.0.0.1:9").headers
+    assert "x-claude" in headers
+
+
+def test_the_environment_is_left_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    preview("groq:m", monkeypatch)
+    assert {name: os.environ[name] for name in EVERYTHING} == EVERYTHING
+
+
+def test_a_stray_anthropic_profile_supplies_no_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("ANTHROPIC_CONFIG_DIR", str(tmp_path))
+    monkeypatch.setenv("ANTHROPIC_PROFILE", "default")
+    with pytest.raises(LlmcliError, match="ANTHROPIC_API_KEY"):
+        build_model("anthropic:claude-x", environ=os.environ)
+
+
+def test_redact_hides_every_key_of_the_environment() -> None:
+    text = "Bearer sk-123456 and gsk-999999"
+    environ = {"OPENAI_API_KEY": "sk-123456", "GROQ_API_KEY": "gsk-999999"}
+    assert redact(text, PROVIDERS, environ) == "Bearer *** and ***"
+
+
+# ---- quirks
+
+
+@pytest.mark.parametrize(
+    ("name", "field"),
+    [("openai:m", "max_completion_tokens"), ("mistral:m", "max_tokens"), ("openrouter:m", "max_tokens")],
+)
+def test_fields_are_named_as_the_vendor_names_them(name: str, field: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    import json
+
+    for variable, value in EVERYTHING.items():
+        monkeypatch.setenv(variable, value)
+    model = build_model(name, environ=os.environ)
+    settings = ModelSettings(max_tokens=5, seed=7, effort="high")
+    body = json.loads(model.preview([ModelRequest((UserPromptPart("hi"),))], settings).body)
+    assert body[field] == 5
+    assert body["random_seed" if name == "mistral:m" else "seed"] == 7
+    assert ("stream_options" in body) == (name != "mistral:m")
+    assert body.get("reasoning_effort") == (None if name == "openrouter:m" else "high")
+    if name == "openrouter:m":
+        assert body["reasoning"] == {"effort": "high"}
