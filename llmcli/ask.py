@@ -10,8 +10,9 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
-from llmcli.config import Config, load_config
+from llmcli.config import Config, bare_config, load_config
 from llmcli.conversation import Conversation
+from llmcli.credentials import redact
 from llmcli.errors import (
     ClosedPipe,
     IncompleteReply,
@@ -24,8 +25,8 @@ from llmcli.errors import (
 from llmcli.messages import ModelResponse, ModelSettings
 from llmcli.models import HTTPRequest, build_model
 from llmcli.prompt import Stdin, read_prompt, read_text
-from llmcli.providers import PROVIDERS, redact
-from llmcli.render import Report, Stderr, Stdout, make_renderer, show
+from llmcli.providers import PROVIDERS
+from llmcli.render import Renderer, Report, Stderr, Stdout, make_renderer, show
 
 __all__ = ["Options", "ask"]
 
@@ -68,12 +69,12 @@ def ask(options: Options) -> int:
     """Send one prompt, show the reply, and return the exit code. Whatever went wrong has then been said."""
     stdout, stderr = Stdout(), Stderr(quiet=options.quiet, color=options.color)
     report = Report(options.model or "")
-    form = "json" if options.json else options.format
-    config: Config | None = None
+    given = vars(options) | {"format": "json" if options.json else options.format, "stop": options.stop or None}
+    config = bare_config(given)
     conversation: Conversation | None = None
     error: LlmcliError | None = None
     try:
-        config = load_config(vars(options) | {"format": form, "stop": options.stop or None})
+        config = load_config(given)
         report.model, chosen_because = config.model_name(os.environ)
         if chosen_because:
             stderr.line(f"note: {chosen_because}")
@@ -86,41 +87,59 @@ def ask(options: Options) -> int:
     except LlmcliError as caught:
         error = caught
     renderer = make_renderer(
-        (config["format"] if config else form) or "auto",
+        config["format"],
         report.model,
         stdout,
         stderr,
         extract=options.extract,
-        thinking=_wanted(config, "thinking", stderr),
-        at_once=bool(config and not config["stream"]),
+        thinking=_wanted(config["thinking"], stderr),
+        at_once=not config["stream"],
     )
     if conversation and not error:
-        try:
-            with closing(conversation.send(prompt)) as events:  # type: ignore[type-var]  # generators close
-                show(events, renderer, report)
-        except KeyboardInterrupt:
-            error = Interrupted("interrupted; what arrived is kept")
-        except LlmcliError as caught:
-            error = caught
+        error = _converse(conversation, prompt, renderer, report)
     if isinstance(error, ClosedPipe):
         return error.exit_code
     response = conversation.messages[-1] if conversation and conversation.messages else None
-    response = response if isinstance(response, ModelResponse) else None
-    shortfall = _shortfall(response) if response and not error else None
-    if shortfall and not (config and config["allow_incomplete"]):
-        error, shortfall = shortfall, None
-    report.close(response, error)
+    report.close(response if isinstance(response, ModelResponse) else None, error)
+    return _finish(report, renderer, options, config, stderr)
+
+
+def _converse(conversation: Conversation, prompt: str, renderer: Renderer, report: Report) -> LlmcliError | None:
+    """Show the reply as it arrives; what broke it off, if anything did."""
+    try:
+        with closing(conversation.send(prompt)) as events:
+            show(events, renderer, report)
+    except KeyboardInterrupt:
+        return Interrupted("interrupted; what arrived is kept")
+    except LlmcliError as error:
+        return error
+    return None
+
+
+def _finish(report: Report, renderer: Renderer, options: Options, config: Config, stderr: Stderr) -> int:
+    """Say what is to be said about the reply, and return the exit code."""
+    response = report.response
+    notes = []
+    if response and not report.error:
+        report.error = _shortfall(response)
+        if report.error and config["allow_incomplete"]:
+            notes.append(report.error.message)
+            report.error = None
+        if response.finish_reason == "stop" and not response.text:
+            notes.append("the reply is whole, but has no text")
     renderer.end(report)
-    if shortfall:
-        stderr.line(f"note: {shortfall.message}")
-    if response and response.finish_reason == "stop" and not response.text:
-        stderr.line("note: the reply is whole, but has no text")
-    if response and _wanted(config, "usage", stderr):
+    for note in notes:
+        stderr.line(f"note: {note}")
+    if response and _wanted(config["usage"], stderr):
         stderr.line(report.usage_line(), dim=True)
-    if report.error:
-        _say(report.error, options, stderr)
-        return report.error.exit_code
-    return 0
+    if not report.error:
+        return 0
+    if options.debug:
+        stderr.write(redact("".join(traceback.format_exception(report.error)), PROVIDERS, os.environ))
+    stderr.error(report.error)
+    if options.verbose and isinstance(report.error, ProviderError) and report.error.request_id:
+        stderr.line(f"request id: {report.error.request_id}")
+    return report.error.exit_code
 
 
 def _prepare(options: Options, config: Config, model_name: str, stderr: Stderr) -> tuple[Conversation, str]:
@@ -162,10 +181,9 @@ def _key_value(text: str) -> tuple[str, Any]:
         return key, value
 
 
-def _wanted(config: Config | None, name: str, stderr: Stderr) -> bool:
-    """A setting that is on when a person reads stderr, unless somebody said otherwise."""
-    said = config[name] if config else None
-    return stderr.is_terminal if said is None else bool(said)
+def _wanted(said: bool | None, stderr: Stderr) -> bool:
+    """Whether to show something that is shown when a person reads stderr, unless somebody said otherwise."""
+    return stderr.is_terminal if said is None else said
 
 
 def _shortfall(response: ModelResponse) -> LlmcliError | None:
@@ -185,14 +203,6 @@ def _shortfall(response: ModelResponse) -> LlmcliError | None:
         return IncompleteReply(f"the model asked for a tool, and none was offered: {names}", hint=accept)
     why = f"its finish reason is {word}" if word else "it ended without a finish reason"
     return IncompleteReply(f"the reply is not whole: {why}", hint=accept)
-
-
-def _say(error: LlmcliError, options: Options, stderr: Stderr) -> None:
-    if options.debug:
-        stderr.write(redact("".join(traceback.format_exception(error)), PROVIDERS, os.environ))
-    stderr.error(error)
-    if options.verbose and isinstance(error, ProviderError) and error.request_id:
-        stderr.line(f"request id: {error.request_id}")
 
 
 def _shown(request: HTTPRequest) -> str:

@@ -15,7 +15,7 @@ from llmcli.providers import PROVIDERS, Provider
 if TYPE_CHECKING:
     from llmcli.settings_file import ProviderSettings, SettingsFile
 
-__all__ = ["DEFAULTS", "Config", "Setting", "config_path", "load_config"]
+__all__ = ["DEFAULTS", "Config", "Setting", "bare_config", "config_path", "load_config"]
 
 # Every setting that has an option, with what holds where nobody says anything. LLMCLI_<NAME> is its variable.
 DEFAULTS: Mapping[str, object] = {
@@ -88,6 +88,11 @@ def config_path(environ: Mapping[str, str] = os.environ) -> Path:
     return user_config_path("llmcli") / "config.toml"
 
 
+def bare_config(options: Mapping[str, object]) -> Config:
+    """What is in force as long as neither file nor environment could be read: the options, and the defaults."""
+    return Config(Path(), _in_force((options, "option"), (DEFAULTS, "default")))
+
+
 def load_config(options: Mapping[str, object], environ: Mapping[str, str] = os.environ) -> Config:
     """Read the settings file and the environment, and put the given `options` (None: not given) over both.
 
@@ -95,25 +100,25 @@ def load_config(options: Mapping[str, object], environ: Mapping[str, str] = os.e
     """
     path = config_path(environ)
     file = _read(path)
-    variables = {name: environ[_variable(name)] for name in DEFAULTS if environ.get(_variable(name))}
-    from_environ = _checked_variables(variables) if variables else {}
-    from_file: dict[str, object] = {}
-    if file:
-        from_file = {"model": file.model} | {name: getattr(file.defaults, name) for name in DEFAULTS if name != "model"}
-    settings = {}
-    for name, default in DEFAULTS.items():
-        places = (
-            (options.get(name), "option"),
-            (from_environ.get(name), _variable(name)),
-            (from_file.get(name), str(path)),
-            (default, "default"),
+    variables = _from_environ(environ)
+    in_file = {"model": file.model, **dict(file.defaults)} if file else {}
+    settings = _in_force((options, "option"), (variables, None), (in_file, str(path)), (DEFAULTS, "default"))
+    return Config(path, settings, _rows(file.providers, path), file.aliases) if file else Config(path, settings)
+
+
+def _in_force(*places: tuple[Mapping[str, object], str | None]) -> dict[str, Setting]:
+    """For each setting its value in the first place that has one; a place without a name is the environment."""
+    return {
+        name: next(
+            (
+                Setting(values[name], source or _variable(name))
+                for values, source in places
+                if values.get(name) is not None
+            ),
+            Setting(None, "default"),
         )
-        settings[name] = next(
-            (Setting(value, source) for value, source in places if value is not None), None
-        ) or Setting(None, "default")
-    if not file:
-        return Config(path, settings)
-    return Config(path, settings, _rows(file.providers, path), file.aliases)
+        for name in DEFAULTS
+    }
 
 
 def _variable(name: str) -> str:
@@ -141,17 +146,19 @@ def _read(path: Path) -> SettingsFile | None:
         raise SettingsError(f"{path}: {_faults(error)}", hint="the README lists the settings") from error
 
 
-def _checked_variables(variables: Mapping[str, str]) -> dict[str, object]:
+def _from_environ(environ: Mapping[str, str]) -> dict[str, object]:
+    found: dict[str, object] = {name: environ[_variable(name)] for name in DEFAULTS if environ.get(_variable(name))}
+    if not found.keys() - {"model"}:
+        return found
     from pydantic import ValidationError
 
     from llmcli.settings_file import Defaults
 
-    model = {"model": variables["model"]} if "model" in variables else {}
+    model = found.pop("model", None)
     try:
-        rest = Defaults.model_validate({name: value for name, value in variables.items() if name != "model"})
+        return {"model": model, **dict(Defaults.model_validate(found))}
     except ValidationError as error:
         raise SettingsError(f"in the environment: {_faults(error, _variable)}") from error
-    return model | rest.model_dump(exclude_none=True)
 
 
 def _faults(error: Any, name_of: Any = str) -> str:

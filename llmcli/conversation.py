@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import closing
 
 from llmcli.errors import ProviderError
@@ -34,7 +34,7 @@ class Conversation:
         self.messages: list[ModelMessage] = []
         self.usage = Usage()
 
-    def send(self, prompt: str) -> Iterator[StreamEvent]:
+    def send(self, prompt: str) -> Generator[StreamEvent]:
         """Yield the events of the reply to `prompt`, and keep both in `messages`.
 
         Close the iterator (`contextlib.closing`) before looking at `messages`: only then is a reply that broke off
@@ -45,7 +45,7 @@ class Conversation:
         response: ModelResponse | None = None
         reason: FinishReason = "interrupted"
         try:
-            with closing(self.model.stream([*self.messages, request], self.settings)) as events:  # type: ignore[type-var]  # generators close
+            with closing(self.model.stream([*self.messages, request], self.settings)) as events:
                 for event in events:
                     partial.add(event)
                     if isinstance(event, StreamEnd):

@@ -9,8 +9,9 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from llmcli.config import load_config
+from llmcli.credentials import with_address
 from llmcli.errors import SettingsError
-from llmcli.providers import Provider, with_address
+from llmcli.providers import Provider
 
 __all__ = ["providers_json", "providers_table", "settings_json", "settings_table"]
 

@@ -7,15 +7,13 @@ One row is one vendor; a vendor that speaks a known protocol needs nothing else.
 from __future__ import annotations
 
 import difflib
-import shlex
-import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
-from llmcli.errors import SettingsError, UserError
+from llmcli.errors import UserError
 
-__all__ = ["PROVIDERS", "Provider", "find_provider", "key_for", "split_model", "with_address"]
+__all__ = ["PROVIDERS", "Provider", "find_provider", "split_model"]
 
 
 @dataclass(frozen=True)
@@ -282,103 +280,6 @@ def split_model(name: str, rows: Mapping[str, Provider] = PROVIDERS) -> tuple[Pr
     return row, model
 
 
-def with_address(row: Provider, environ: Mapping[str, str], option: str | None = None) -> Provider:
-    """The row with the address in force: the option, our variable, the vendor's own, the settings file, the default.
-
-    Raises UserError or SettingsError where what is given is no http address, or none is known at all.
-    """
-    if option:
-        return replace(row, address=_checked(option, "--base-url", UserError))
-    for name in filter(None, (row.address_variable, row.base_url_env, row.host_env)):
-        if value := environ.get(name, "").strip():
-            value = _rooted(value, row.base_url) if name == row.host_env else value
-            return replace(row, address=_checked(value, name, SettingsError))
-    address = row.address or row.base_url
-    if not address and not row.offline:
-        variables = " or ".join(filter(None, (row.address_variable, row.base_url_env)))
-        raise SettingsError(f"{row.name} has no address of its own", hint=f"set {variables}, or give --base-url")
-    if address:
-        address = _checked(address, f"providers.{row.name}.base_url in the settings file", SettingsError)
-    return replace(row, address=address)
-
-
-def key_for(row: Provider, environ: Mapping[str, str], given: str | None = None) -> str | None:
-    """The key to send, or None where none is needed: the one given, else from the environment, else from the command.
-
-    Raises SettingsError that names the variable where a key is missing or cannot be one. Never logs or prints it.
-    """
-    if given is not None:
-        return _clean_key(given, "the key file")
-    for name in row.key_env:
-        if environ.get(name, "").strip():
-            return _clean_key(environ[name], name)
-    if row.key_command:
-        return _clean_key(_run_key_command(row), f"what providers.{row.name}.key_command printed")
-    if row.needs_key:
-        raise SettingsError(
-            f"{row.name}: no API key: {' or '.join(row.key_env)} is not set",
-            hint=f"export {row.key_env[0]}=..., or try without a key: llmcli -m test:markdown hello",
-            kind="credentials",
-        )
-    return None
-
-
-def _run_key_command(row: Provider) -> str:
-    command = row.key_command or ""
-    try:
-        done = subprocess.run(
-            shlex.split(command), capture_output=True, text=True, check=True, stdin=subprocess.DEVNULL
-        )
-    except (OSError, ValueError, subprocess.CalledProcessError) as error:
-        why = (error.stderr or "").strip() if isinstance(error, subprocess.CalledProcessError) else str(error)
-        raise SettingsError(
-            f"{row.name}: key_command failed: {why or error}", hint=f"run it by hand: {command}", kind="credentials"
-        ) from error
-    return done.stdout
-
-
-def _clean_key(text: str, source: str) -> str:
-    key = text.strip()
-    if not key:
-        raise SettingsError(f"no API key in {source}", kind="credentials")
-    if not (key.isascii() and key.isprintable() and " " not in key):
-        raise SettingsError(
-            f"{source} holds something that cannot be an API key",
-            hint="a key is one word of plain ASCII characters: look for quotes, spaces or a second line",
-            kind="credentials",
-        )
-    return key
-
-
-def _checked(address: str, source: str, error: type[UserError] | type[SettingsError]) -> str:
-    """The address without a trailing slash; `error`, which names the source, is raised where it is none."""
-    try:
-        parts = urlsplit(address)
-        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        good = False
-    if not good or not address.isprintable() or " " in address:
-        raise error(f"{source}: not an http address: {address!r}", hint="give one like https://host/v1")
-    return address.rstrip("/")
-
-
-def _rooted(value: str, base_url: str) -> str:
-    """A host, host:port or root address completed with the scheme, port and path of `base_url`."""
-    own = urlsplit(base_url)
-    port = f":{own.port}" if own.port and ":" not in value else ""
-    full = value if "://" in value else f"{own.scheme}://{value}{port}"
-    path = urlsplit(full).path.rstrip("/")
-    return full.rstrip("/") + ("" if path else own.path)
-
-
 def _did_you_mean(word: str, names: Iterable[str]) -> str | None:
     near = difflib.get_close_matches(word, list(names), 1, 0.6)
     return f"did you mean {near[0]}?" if near else None
-
-
-def redact(text: str, rows: Mapping[str, Provider], environ: Mapping[str, str]) -> str:
-    """The text without any key that the environment holds."""
-    for name in (name for row in rows.values() for name in row.key_env):
-        if len(key := environ.get(name, "").strip()) > 4:
-            text = text.replace(key, "***")
-    return text

@@ -48,7 +48,7 @@ def wire(model: Model, file: str) -> bytes:
 def reply_of(model: Model, *, timeout: float = 30) -> ModelResponse:
     conversation = Conversation(model, settings=ModelSettings(timeout=timeout))
     try:
-        with closing(conversation.send("hi")) as events:  # type: ignore[type-var]  # generators close
+        with closing(conversation.send("hi")) as events:
             list(events)
     finally:
         response = conversation.messages[-1]
@@ -59,7 +59,7 @@ def reply_of(model: Model, *, timeout: float = 30) -> ModelResponse:
 def kept(model: Model, error: type[ProviderError], *, timeout: float = 30) -> ModelResponse:
     """The partial reply of a conversation that fails with `error`."""
     conversation = Conversation(model, settings=ModelSettings(timeout=timeout))
-    with pytest.raises(error), closing(conversation.send("hi")) as events:  # type: ignore[type-var]  # generators close
+    with pytest.raises(error), closing(conversation.send("hi")) as events:
         list(events)
     response = conversation.messages[-1]
     assert isinstance(response, ModelResponse)

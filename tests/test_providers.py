@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from llmcli.credentials import key_for, redact, with_address
 from llmcli.errors import LlmcliError, SettingsError, UserError
 from llmcli.messages import ModelRequest, ModelSettings, UserPromptPart
 from llmcli.models import HTTPRequest, build_model
-from llmcli.providers import PROVIDERS, find_provider, key_for, redact, split_model, with_address
+from llmcli.providers import PROVIDERS, find_provider, split_model
 
 ROWS = [row for row in PROVIDERS.values() if not row.offline]
 VENDORS = [row for row in ROWS if row.base_url]

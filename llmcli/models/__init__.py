@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import cast
 
+from llmcli.credentials import key_for, with_address
 from llmcli.errors import UserError
 from llmcli.messages import ModelMessage, ModelSettings, StreamEvent
-from llmcli.providers import PROVIDERS, Provider, key_for, split_model, with_address
+from llmcli.providers import PROVIDERS, Provider, split_model
 
 __all__ = ["HTTPRequest", "Model", "build_model"]
 
@@ -40,7 +41,7 @@ class Model(ABC):
     id: str
 
     @abstractmethod
-    def stream(self, messages: Sequence[ModelMessage], settings: ModelSettings) -> Iterator[StreamEvent]:
+    def stream(self, messages: Sequence[ModelMessage], settings: ModelSettings) -> Generator[StreamEvent]:
         """Yield what arrives, then one StreamEnd.
 
         Raises UserError for a setting that this API does not take, before anything is sent, and ProviderError,

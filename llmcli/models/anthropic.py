@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
-import httpx2
-from anthropic import Anthropic, APIConnectionError, APIStatusError, Stream
+import anthropic
 
 from llmcli.errors import provider_error
 from llmcli.messages import FinishReason, ModelMessage, ModelSettings, StreamEvent
-from llmcli.models.protocol import ProtocolModel, system_prompt, turns
+from llmcli.models.protocol import system_prompt, turns
 from llmcli.models.reply import Reply
-from llmcli.models.sdk import USER_AGENT, clean_environment, client_for, timeout
-from llmcli.models.wire import BODY, DONE, Event, network_error, no_reply, status_error
+from llmcli.models.sdk import SDKModel
+from llmcli.models.wire import BODY, DONE, Event, no_reply
 from llmcli.usage import Usage, count, other_counts
 
 _FINISH: Mapping[str, FinishReason] = {
@@ -35,10 +34,13 @@ _BUDGETS = {"minimal": 1024, "low": 2048, "medium": 8192, "high": 16384, "xhigh"
 _NO_SAMPLING = "the Messages API has had no sampling options since version 2026-10-21"
 
 
-class AnthropicModel(ProtocolModel):
+class AnthropicModel(SDKModel):
     """A model behind the Messages API."""
 
-    _client: Anthropic | None = None  # kept, because a client that is collected takes its open responses with it
+    sdk: ClassVar = anthropic
+    client_class = "Anthropic"
+    path = "/v1/messages"
+    ambient = ("ANTHROPIC_CUSTOM_HEADERS",)
 
     def refused(self, settings: ModelSettings) -> Mapping[str, str]:
         """See `ProtocolModel.refused`."""
@@ -67,36 +69,6 @@ class AnthropicModel(ProtocolModel):
             body["thinking"] = {"type": "adaptive", "display": "summarized"}
             body["output_config"] = {"effort": "low" if settings.effort == "minimal" else settings.effort}
         return body
-
-    def send(
-        self, body: dict[str, Any], settings: ModelSettings, transport: httpx2.BaseTransport | None = None
-    ) -> httpx2.Response:
-        """See `ProtocolModel.send`."""
-        if transport or not self._client:
-            self._client = self._new_client(transport)
-        try:
-            return self._client.post(
-                "/v1/messages",
-                body=body,
-                cast_to=object,
-                stream=True,
-                stream_cls=Stream[object],
-                options={"timeout": timeout(settings.timeout)},
-            ).response
-        except APIStatusError as error:
-            raise status_error(self.id, error.response, self.key) from error
-        except APIConnectionError as error:
-            raise network_error(self.id, error.__cause__, error.request) from error
-
-    def _new_client(self, transport: httpx2.BaseTransport | None) -> Anthropic:
-        with clean_environment("ANTHROPIC_CUSTOM_HEADERS"):  # they come from the row, where they belong to it
-            return Anthropic(
-                api_key=self.key or "unused",
-                base_url=self.provider.address,
-                max_retries=0,
-                default_headers={**USER_AGENT, **self.headers},
-                http_client=client_for(transport),
-            )
 
     def read(self, events: Iterable[Event], reply: Reply) -> Iterator[StreamEvent]:
         """See `ProtocolModel.read`."""

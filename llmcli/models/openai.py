@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
-import httpx2
-from openai import APIConnectionError, APIStatusError, OpenAI, RequestOptions, Stream, omit
+import openai
 
 from llmcli.errors import provider_error
 from llmcli.messages import FinishReason, ModelMessage, ModelSettings, StreamEvent
-from llmcli.models.protocol import ProtocolModel, turns
+from llmcli.models.protocol import turns
 from llmcli.models.reply import Reply
-from llmcli.models.sdk import USER_AGENT, clean_environment, client_for, timeout
-from llmcli.models.wire import BODY, DONE, Event, network_error, no_reply, status_error
+from llmcli.models.sdk import SDKModel
+from llmcli.models.wire import BODY, DONE, Event, no_reply
 from llmcli.usage import Usage, count, other_counts
 
 # An unknown word is not in here, and so never passes for a whole reply. "eos" is Together's, "model_length" Mistral's.
@@ -36,10 +35,13 @@ _MAPPED = frozenset(
 )
 
 
-class OpenAIModel(ProtocolModel):
+class OpenAIModel(SDKModel):
     """A model behind Chat Completions."""
 
-    _client: OpenAI | None = None  # kept, because a client that is collected takes its open responses with it
+    sdk: ClassVar = openai
+    client_class = "OpenAI"
+    path = "/chat/completions"
+    ambient = ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_CUSTOM_HEADERS", "OPENAI_ADMIN_KEY")
 
     def refused(self, settings: ModelSettings) -> Mapping[str, str]:
         """See `ProtocolModel.refused`."""
@@ -67,40 +69,6 @@ class OpenAIModel(ProtocolModel):
                 outer, dot, inner = name.partition(".")
                 body[outer] = {inner: value} if dot else value
         return body
-
-    def send(
-        self, body: dict[str, Any], settings: ModelSettings, transport: httpx2.BaseTransport | None = None
-    ) -> httpx2.Response:
-        """See `ProtocolModel.send`."""
-        options: RequestOptions = {"timeout": timeout(settings.timeout)}
-        if not self.key:
-            options["headers"] = {"Authorization": omit}
-        if transport or not self._client:
-            self._client = self._new_client(transport)
-        try:
-            return self._client.post(
-                "/chat/completions",
-                body=body,
-                cast_to=object,
-                stream=True,
-                stream_cls=Stream[object],
-                options=options,
-            ).response
-        except APIStatusError as error:
-            raise status_error(self.id, error.response, self.key) from error
-        except APIConnectionError as error:
-            raise network_error(self.id, error.__cause__, error.request) from error
-
-    def _new_client(self, transport: httpx2.BaseTransport | None) -> OpenAI:
-        # The SDK would add these to requests to any vendor; the row says which of them belong to it.
-        with clean_environment("OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_CUSTOM_HEADERS", "OPENAI_ADMIN_KEY"):
-            return OpenAI(
-                api_key=self.key or "unused",
-                base_url=self.provider.address,
-                max_retries=0,
-                default_headers={**USER_AGENT, **self.headers},
-                http_client=client_for(transport),
-            )
 
     def read(self, events: Iterable[Event], reply: Reply) -> Iterator[StreamEvent]:
         """See `ProtocolModel.read`."""

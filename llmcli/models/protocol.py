@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -57,7 +57,7 @@ class ProtocolModel(Model):
         """The settings that this API does not take: field name and why. Default: takes all."""
         return {}
 
-    def stream(self, messages: Sequence[ModelMessage], settings: ModelSettings) -> Iterator[StreamEvent]:
+    def stream(self, messages: Sequence[ModelMessage], settings: ModelSettings) -> Generator[StreamEvent]:
         """See `Model.stream`."""
         from llmcli.models import wire
 

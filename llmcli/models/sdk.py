@@ -1,39 +1,75 @@
-"""What building a client of either SDK needs: an environment it cannot leak, and our time-outs."""
+"""A protocol sent through its vendor's SDK: one client that leaks nothing, one request, errors in one family.
+
+The SDKs are made from one mould: the names used here, and what stands behind them, are the same in all of them.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import ModuleType
+from typing import Any, ClassVar
 
 import httpx2
 
 from llmcli import __version__
 from llmcli.errors import SettingsError
-
-USER_AGENT = {"User-Agent": f"llmcli/{__version__}"}
-
-
-def timeout(seconds: float) -> httpx2.Timeout:
-    """Seconds between two reads; a connection must stand after ten at the latest."""
-    return httpx2.Timeout(seconds, connect=min(seconds, 10.0))
+from llmcli.messages import ModelSettings
+from llmcli.models.protocol import ProtocolModel
+from llmcli.models.wire import network_error, status_error
 
 
-def client_for(transport: httpx2.BaseTransport | None) -> httpx2.Client | None:
-    """An HTTP client that a `transport` stands behind; None lets the SDK make its own."""
-    return httpx2.Client(transport=transport) if transport else None
+class SDKModel(ProtocolModel):
+    """A protocol names its `sdk`, the `client_class` in it, the `path` of its endpoint below the provider's address,
+    and the `ambient` variables that the SDK would read by itself and send to whatever address it is given.
+    """
+
+    sdk: ClassVar[ModuleType]
+    client_class: ClassVar[str]
+    path: ClassVar[str]
+    ambient: ClassVar[tuple[str, ...]]
+    _client: Any = None  # kept, because a client that is collected closes the responses that it opened
+
+    def send(
+        self, body: dict[str, Any], settings: ModelSettings, transport: httpx2.BaseTransport | None = None
+    ) -> httpx2.Response:
+        """See `ProtocolModel.send`."""
+        if transport or not self._client:
+            self._client = self._new_client(transport)
+        options: dict[str, Any] = {"timeout": httpx2.Timeout(settings.timeout, connect=min(settings.timeout, 10.0))}
+        if not self.key:
+            options["headers"] = {"Authorization": self.sdk.omit}
+        try:
+            stream = self._client.post(
+                self.path, body=body, cast_to=object, stream=True, stream_cls=self.sdk.Stream[object], options=options
+            )
+        except self.sdk.APIStatusError as error:
+            raise status_error(self.id, error.response, self.key) from error
+        except self.sdk.APIConnectionError as error:
+            raise network_error(self.id, error.__cause__, error.request) from error
+        response: httpx2.Response = stream.response
+        return response
+
+    def _new_client(self, transport: httpx2.BaseTransport | None) -> Any:
+        with _hidden(*self.ambient):
+            try:
+                return vars(self.sdk)[self.client_class](
+                    api_key=self.key or "unused",
+                    base_url=self.provider.address,
+                    max_retries=0,  # retries are ours, and visible
+                    default_headers={"User-Agent": f"llmcli/{__version__}", **self.headers},
+                    http_client=httpx2.Client(transport=transport) if transport else None,
+                )
+            except ImportError as error:  # httpx2, for a socks:// proxy
+                raise SettingsError(str(error), hint="unset ALL_PROXY, or: pip install 'httpx2[socks]'") from error
 
 
 @contextmanager
-def clean_environment(*names: str) -> Iterator[None]:
-    """Hide variables that an SDK would read by itself and send to whatever address it is given.
-
-    Raises SettingsError where the environment asks for a proxy that httpx2 has no code for.
-    """
+def _hidden(*names: str) -> Iterator[None]:
+    """Take variables out of the environment for a moment."""
     hidden = {name: os.environ.pop(name) for name in names if name in os.environ}
     try:
         yield
-    except ImportError as error:  # raised by httpx2's client for a socks:// proxy
-        raise SettingsError(str(error), hint="unset ALL_PROXY, or: pip install 'httpx2[socks]'") from error
     finally:
         os.environ.update(hidden)

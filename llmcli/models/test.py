@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 
 from llmcli.errors import NetworkError, UserError, provider_error
 from llmcli.messages import FinishReason, ModelMessage, ModelRequest, ModelResponse, ModelSettings, StreamEvent
@@ -93,7 +93,7 @@ class TestModel(Model):
         self.model = model
         self.id = f"{provider.name}:{model}"
 
-    def stream(self, messages: Sequence[ModelMessage], settings: ModelSettings) -> Iterator[StreamEvent]:
+    def stream(self, messages: Sequence[ModelMessage], settings: ModelSettings) -> Generator[StreamEvent]:
         """See `Model.stream`."""
         if self.model.startswith("error-"):
             body = {"error": {"message": "this is the error that you ordered"}}
