@@ -113,6 +113,37 @@ def test_ctrl_c_during_start_up(provider: FakeProvider, module: str) -> None:
     assert provider.requests == []
 
 
+_STUCK_RESOLVER = """
+import ctypes, os, socket
+libc, mutex = ctypes.CDLL(None), ctypes.create_string_buffer(256)
+libc.pthread_mutex_lock(mutex)
+def getaddrinfo(*args, **named):
+    os.write(2, b"resolving\\n")
+    libc.pthread_mutex_lock(mutex)
+socket.getaddrinfo = getaddrinfo
+from llmcli.__main__ import main
+main()
+"""
+
+
+@pytest.mark.parametrize("model", ["openai:m", "anthropic:m"])
+def test_ctrl_c_while_a_name_is_resolved_in_c_code(model: str) -> None:
+    """A mutex that is locked twice holds its thread in C for good, as a silent name server does for long."""
+    command = [sys.executable, "-c", _STUCK_RESOLVER, "-m", model, "--base-url", "http://name.invalid", "hi", "--json"]
+    env = {**os.environ, "ANTHROPIC_API_KEY": "sk-test-0123456789"}
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, env=env) as process:
+        assert process.stderr
+        assert process.stderr.readline() == b"resolving\n"
+        process.send_signal(signal.SIGINT)
+        try:
+            out, _ = process.communicate(timeout=_HANG_S)
+        finally:
+            process.kill()
+    assert process.returncode == 130
+    assert json.loads(out)["finish_reason"] == "interrupted"
+
+
 def test_a_closed_pipe_is_silent_and_stops_the_request(talking: FakeProvider) -> None:
     talking.answers = []
     chunk = sse(chat_chunk({"content": "word " * 200}), end=None)

@@ -17,7 +17,7 @@ from llmcli import __version__
 from llmcli.errors import SettingsError
 from llmcli.messages import ModelSettings
 from llmcli.models.protocol import ProtocolModel
-from llmcli.models.wire import network_error, status_error
+from llmcli.models.wire import interruptible_names, network_error, status_error
 
 
 class SDKModel(ProtocolModel):
@@ -41,9 +41,15 @@ class SDKModel(ProtocolModel):
         if not self.key:
             options["headers"] = {"Authorization": self.sdk.omit}
         try:
-            stream = self._client.post(
-                self.path, body=body, cast_to=object, stream=True, stream_cls=self.sdk.Stream[object], options=options
-            )
+            with interruptible_names():
+                stream = self._client.post(
+                    self.path,
+                    body=body,
+                    cast_to=object,
+                    stream=True,
+                    stream_cls=self.sdk.Stream[object],
+                    options=options,
+                )
         except self.sdk.APIStatusError as error:
             raise status_error(self.id, error.response, self.key) from error
         except self.sdk.APIConnectionError as error:

@@ -7,12 +7,15 @@ and an `event: error` passes for text. httpx2's EventSource is right once it is 
 from __future__ import annotations
 
 import json
+import socket
 import ssl
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from itertools import chain
+from threading import Thread
 from typing import Any
 
 import httpx2
@@ -165,6 +168,34 @@ def network_error(who: str, error: BaseException | None, request: httpx2.Request
         told, hint = f"the connection to {host} broke: {reason}", "what arrived is kept; try again"
     kind = "timeout" if isinstance(error, httpx2.TimeoutException) else None
     return NetworkError(f"{who}: {told}", hint=hint, kind=kind)
+
+
+@contextmanager
+def interruptible_names() -> Iterator[None]:
+    """Let Ctrl-C through while a host name is being resolved.
+
+    C code holds the calling thread there, for many seconds where the name server is silent, and Python's signal
+    handler has to wait for it; so another thread resolves, and the calling one can be interrupted.
+    """
+    resolve = socket.getaddrinfo
+
+    def resolve_elsewhere(*args: Any, **named: Any) -> Any:
+        answer: Future[Any] = Future()
+
+        def work() -> None:
+            try:
+                answer.set_result(resolve(*args, **named))
+            except (OSError, UnicodeError) as error:
+                answer.set_exception(error)
+
+        Thread(target=work, daemon=True).start()
+        return answer.result()
+
+    socket.getaddrinfo = resolve_elsewhere
+    try:
+        yield
+    finally:
+        socket.getaddrinfo = resolve
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
