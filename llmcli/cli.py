@@ -27,7 +27,7 @@ class _AskByDefault(TyperGroup):
         first = args[0] if args else ""
         if first in (*self.commands, "--help", "-h", "--version") or (ctx.resilient_parsing and not args):
             return super().parse_args(ctx, args)
-        if first and all(word.startswith("-") for word in args[1:]):
+        if first and not ctx.resilient_parsing and all(word.startswith("-") for word in args[1:]):
             _refuse_misspelt(first, self.commands)
         return super().parse_args(ctx, ["ask", *args])
 
@@ -157,6 +157,10 @@ def main() -> int:
     """Run the command in `sys.argv` and return its exit code; every error has been said by then."""
     from llmcli.render.terminal import Stderr
 
+    if "_LLMCLI_COMPLETE" in os.environ:
+        from llmcli.completion import register
+
+        register()
     try:
         app(prog_name="llmcli")
     except SystemExit as done:  # how typer ends
