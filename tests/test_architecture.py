@@ -27,7 +27,7 @@ FLOORS = (
     ("llmcli.conversation", "llmcli.render", "llmcli.config", "llmcli.prompt", "llmcli.completion"),
     ("llmcli.settings_file",),
     ("llmcli.models.openai", "llmcli.models.anthropic", "llmcli.models.test"),
-    ("llmcli.models.sdk",),
+    ("llmcli.models.sdk", "llmcli.models.http"),
     ("llmcli.models.protocol",),
     ("llmcli.models.reply", "llmcli.models.wire"),
     ("llmcli.models",),

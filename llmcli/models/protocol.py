@@ -49,6 +49,12 @@ class ProtocolModel(Model):
     ) -> httpx2.Response:
         """Send it, and return the open response; raises ProviderError. `transport` stands in for the network."""
 
+    def decode(self, response: httpx2.Response) -> Iterator[Event]:
+        """The decoded events of an open response; server-sent ones, unless a protocol says otherwise."""
+        from llmcli.models import wire
+
+        return wire.events(self.id, response)
+
     @abstractmethod
     def read(self, events: Iterable[Event], reply: Reply) -> Iterator[StreamEvent]:
         """Turn decoded events into ours. May raise any error of a wrong shape: it becomes a ProviderError."""
@@ -59,14 +65,12 @@ class ProtocolModel(Model):
 
     def stream(self, messages: Sequence[ModelMessage], settings: ModelSettings) -> Generator[StreamEvent]:
         """See `Model.stream`."""
-        from llmcli.models import wire
-
         for name, why in self._unfit(settings):
             yield Notice(f"{_option(name)} is not sent: {why}")
         reply = Reply(self.id)
         try:
             with closing(self.send(self._whole_body(messages, settings), settings)) as response:
-                yield from self.read(wire.events(self.id, response), reply)
+                yield from self.read(self.decode(response), reply)
         except ProviderError as error:
             yield from reply.flush()
             self._advise(error)

@@ -14,10 +14,9 @@ from typing import Any, ClassVar
 import httpx2
 
 from llmcli import __version__
-from llmcli.errors import SettingsError
 from llmcli.messages import ModelSettings
 from llmcli.models.protocol import ProtocolModel
-from llmcli.models.wire import interruptible_names, network_error, status_error
+from llmcli.models.wire import http_client, interruptible_names, network_error, status_error, timeout
 
 
 class SDKModel(ProtocolModel):
@@ -37,7 +36,7 @@ class SDKModel(ProtocolModel):
         """See `ProtocolModel.send`."""
         if transport or not self._client:
             self._client = self._new_client(transport)
-        options: dict[str, Any] = {"timeout": httpx2.Timeout(settings.timeout, connect=min(settings.timeout, 10.0))}
+        options: dict[str, Any] = {"timeout": timeout(settings.timeout)}
         if not self.key:
             options["headers"] = {"Authorization": self.sdk.omit}
         try:
@@ -59,16 +58,13 @@ class SDKModel(ProtocolModel):
 
     def _new_client(self, transport: httpx2.BaseTransport | None) -> Any:
         with _hidden(*self.ambient):
-            try:
-                return vars(self.sdk)[self.client_class](
-                    api_key=self.key or "unused",
-                    base_url=self.provider.address,
-                    max_retries=0,  # retries are ours, and visible
-                    default_headers={"User-Agent": f"llmcli/{__version__}", **self.headers},
-                    http_client=httpx2.Client(transport=transport) if transport else None,
-                )
-            except ImportError as error:  # httpx2, for a socks:// proxy
-                raise SettingsError(str(error), hint="unset ALL_PROXY, or: pip install 'httpx2[socks]'") from error
+            return vars(self.sdk)[self.client_class](
+                api_key=self.key or "unused",
+                base_url=self.provider.address,
+                max_retries=0,  # retries are ours, and visible
+                default_headers={"User-Agent": f"llmcli/{__version__}", **self.headers},
+                http_client=http_client(transport),
+            )
 
 
 @contextmanager

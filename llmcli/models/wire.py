@@ -20,7 +20,7 @@ from typing import Any
 
 import httpx2
 
-from llmcli.errors import NetworkError, ProviderError, provider_error
+from llmcli.errors import NetworkError, ProviderError, SettingsError, provider_error
 
 # An event's name and its decoded JSON object. Two names are ours: DONE for `data: [DONE]` (its object is empty), BODY
 # for a whole JSON document where a stream was asked for, which some gateways send.
@@ -53,20 +53,20 @@ def events(who: str, response: httpx2.Response) -> Iterator[Event]:
         if not start:
             raise no_reply(who, "an empty answer")
         if start in b"{[<":
-            yield BODY, _document(who, head + b"".join(chunks))
+            yield from ((BODY, part) for part in _document(who, head + b"".join(chunks)))
         else:
             yield from _stream(who, chain([head], chunks))
 
 
-def _document(who: str, content: bytes) -> dict[str, Any]:
+def _document(who: str, content: bytes) -> list[dict[str, Any]]:
+    """The JSON objects of a document: one, or a list of them, which is Gemini's stream without `alt=sse`."""
     try:
         body = json.loads(content)
     except (ValueError, RecursionError):
         body = content.decode("utf-8", "replace")
-    if isinstance(body, list) and body and isinstance(body[0], dict):
-        body = body[0]
-    if isinstance(body, dict):
-        return body
+    parts = body if isinstance(body, list) else [body]
+    if parts and all(isinstance(part, dict) for part in parts):
+        return parts
     said = provider_error(who, 400, body).message if isinstance(body, str) else ""
     title = said.removeprefix(f"{who}: ").removesuffix(" (status 400)")
     raise no_reply(who, f"a web page instead of a reply: {title}" if content.lstrip(_BLANK)[:1] == b"<" else "no reply")
@@ -168,6 +168,22 @@ def network_error(who: str, error: BaseException | None, request: httpx2.Request
         told, hint = f"the connection to {host} broke: {reason}", "what arrived is kept; try again"
     kind = "timeout" if isinstance(error, httpx2.TimeoutException) else None
     return NetworkError(f"{who}: {told}", hint=hint, kind=kind)
+
+
+def timeout(seconds: float) -> httpx2.Timeout:
+    """Seconds between two reads; a connection must stand after ten at the latest."""
+    return httpx2.Timeout(seconds, connect=min(seconds, 10.0))
+
+
+def http_client(transport: httpx2.BaseTransport | None = None) -> httpx2.Client:
+    """A client with the environment's proxies; `transport` stands in for the network.
+
+    Raises SettingsError where the environment asks for a SOCKS proxy, which needs a package of its own.
+    """
+    try:
+        return httpx2.Client(transport=transport)
+    except ImportError as error:
+        raise SettingsError(str(error), hint="unset ALL_PROXY, or: pip install 'httpx2[socks]'") from error
 
 
 @contextmanager
