@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import closing
 
-from llmcli.errors import ProviderError
+from llmcli.errors import LlmcliError, ProviderError
 from llmcli.messages import (
     FinishReason,
     ModelMessage,
@@ -43,7 +43,7 @@ class Conversation:
         request = self._request(prompt)
         partial = PartialResponse()
         response: ModelResponse | None = None
-        reason: FinishReason = "interrupted"
+        reason: FinishReason | None = "interrupted"
         try:
             with closing(self.model.stream([*self.messages, request], self.settings)) as events:
                 for event in events:
@@ -54,16 +54,20 @@ class Conversation:
         except ProviderError:
             reason = "error"
             raise
+        except LlmcliError:  # nothing was sent
+            reason = None
+            raise
         finally:
-            response = response or partial.response(reason)
-            self.messages += [request, response]
-            self.usage.incr(response.usage)
+            if reason:
+                response = response or partial.response(reason)
+                self.messages += [request, response]
+                self.usage.incr(response.usage)
 
     def preview(self, prompt: str) -> HTTPRequest:
         """The request that `send` would send; sends nothing and keeps nothing."""
         return self.model.preview([*self.messages, self._request(prompt)], self.settings)
 
     def _request(self, prompt: str) -> ModelRequest:
-        first = not self.messages and self.system is not None
+        first = not self.messages and self.system
         parts = (SystemPromptPart(self.system or ""), UserPromptPart(prompt)) if first else (UserPromptPart(prompt),)
         return ModelRequest(parts)

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import subprocess
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from llmcli.errors import SettingsError, UserError
-from llmcli.providers import Provider
+from llmcli.providers import PROVIDERS, Provider
 
-__all__ = ["key_for", "redact", "with_address"]
+__all__ = ["Cloud", "key_for", "keys_in", "public_address", "with_address"]
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """What a cloud wants to know besides a key; what is None is looked for in the cloud's own variables and files."""
+
+    region: str | None = None
+    project: str | None = None
+    service_account: str | None = None
 
 
 def with_address(row: Provider, environ: Mapping[str, str], option: str | None = None) -> Provider:
@@ -21,13 +31,13 @@ def with_address(row: Provider, environ: Mapping[str, str], option: str | None =
     """
     if option:
         return replace(row, address=_checked(option, "--base-url", UserError))
-    for name in filter(None, (row.address_variable, row.base_url_env, row.host_env)):
+    for name in filter(None, (row.address_variable, *row.base_url_env, row.host_env)):
         if value := environ.get(name, "").strip():
             value = _rooted(value, row.base_url) if name == row.host_env else value
             return replace(row, address=_checked(value, name, SettingsError))
     address = row.address or row.base_url
     if not address and not row.offline:
-        variables = " or ".join(filter(None, (row.address_variable, row.base_url_env)))
+        variables = " or ".join((row.address_variable, *row.base_url_env))
         raise SettingsError(f"{row.name} has no address of its own", hint=f"set {variables}, or give --base-url")
     if address:
         address = _checked(address, f"providers.{row.name}.base_url in the settings file", SettingsError)
@@ -41,6 +51,13 @@ def key_for(row: Provider, environ: Mapping[str, str], given: str | None = None)
     """
     if given is not None:
         return _clean_key(given, "the key file")
+    host = urlsplit(row.address).hostname
+    owner = next((other for other in PROVIDERS.values() if host and host == urlsplit(other.base_url).hostname), None)
+    if owner and row.compatible and owner.name != row.name and owner.key_env:
+        raise UserError(
+            f"{host} belongs to {owner.name}, and the key of {row.name} does not go there",
+            hint=f"say -m {owner.name}:MODEL, or name a key for it with --api-key-file",
+        )
     for name in row.key_env:
         if environ.get(name, "").strip():
             return _clean_key(environ[name], name)
@@ -56,16 +73,16 @@ def key_for(row: Provider, environ: Mapping[str, str], given: str | None = None)
 
 
 def _run_key_command(row: Provider) -> str:
-    command = row.key_command or ""
+    failed: str | None
     try:
-        done = subprocess.run(
-            shlex.split(command), capture_output=True, text=True, check=True, stdin=subprocess.DEVNULL
-        )
-    except (OSError, ValueError, subprocess.CalledProcessError) as error:
-        why = (error.stderr or "").strip() if isinstance(error, subprocess.CalledProcessError) else str(error)
-        raise SettingsError(
-            f"{row.name}: key_command failed: {why or error}", hint=f"run it by hand: {command}", kind="credentials"
-        ) from error
+        command = shlex.split(row.key_command or "")
+        done = subprocess.run(command or ["false"], capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        failed = (done.stderr.strip() or f"exit code {done.returncode}") if done.returncode else None
+    except (OSError, ValueError) as error:
+        failed = str(error)
+    if failed:
+        hint = f"run the command of providers.{row.name} in the settings file by hand"
+        raise SettingsError(f"{row.name}: key_command failed: {failed}", hint=hint, kind="credentials")
     return done.stdout
 
 
@@ -87,25 +104,32 @@ def _checked(address: str, source: str, error: type[UserError] | type[SettingsEr
     try:
         parts = urlsplit(address)
         good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        good = good and not parts.query and not parts.fragment
     except ValueError:
         good = False
     if not good or not address.isprintable() or " " in address:
-        raise error(f"{source}: not an http address: {address!r}", hint="give one like https://host/v1")
+        raise error(f"{source}: not an http address: {public_address(address)!r}", hint="give one like https://host/v1")
     return address.rstrip("/")
 
 
 def _rooted(value: str, base_url: str) -> str:
     """A host, host:port or root address completed with the scheme, port and path of `base_url`."""
     own = urlsplit(base_url)
-    port = f":{own.port}" if own.port and ":" not in value else ""
-    full = value if "://" in value else f"{own.scheme}://{value}{port}"
-    path = urlsplit(full).path.rstrip("/")
-    return full.rstrip("/") + ("" if path else own.path)
+    full = value if "://" in value else f"{own.scheme}://{value}"
+    try:
+        parts = urlsplit(full)
+        if own.port and "://" not in value and parts.port is None:
+            parts = parts._replace(netloc=f"{parts.netloc}:{own.port}")
+    except ValueError:
+        return full  # whoever checks it will say what is wrong with it
+    return parts._replace(path=parts.path.rstrip("/") or own.path).geturl()
 
 
-def redact(text: str, rows: Mapping[str, Provider], environ: Mapping[str, str]) -> str:
-    """The text without any key that the environment holds."""
-    for name in (name for row in rows.values() for name in row.key_env):
-        if len(key := environ.get(name, "").strip()) > 4:
-            text = text.replace(key, "***")
-    return text
+def keys_in(environ: Mapping[str, str], rows: Mapping[str, Provider]) -> frozenset[str]:
+    """Every key that the environment holds."""
+    return frozenset(environ.get(name, "").strip() for row in rows.values() for name in row.key_env)
+
+
+def public_address(address: str) -> str:
+    """The address without a user's name and password."""
+    return re.sub(r"(?<=//)[^/@]*@", "", address)

@@ -16,7 +16,7 @@ LlmcliError                 1    a fault of ours, and the root
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 __all__ = [
     "AuthenticationError",
@@ -30,7 +30,9 @@ __all__ = [
     "ReplyMismatch",
     "SettingsError",
     "UserError",
+    "error_details",
     "provider_error",
+    "redact",
 ]
 
 
@@ -139,10 +141,11 @@ class NetworkError(ProviderError):
 
 _OVERLOADED = {408, 409, 425, 429, 529}
 
-# Error words of the vendors that tell more than the status: Anthropic's error types, which arrive under HTTP 200
-# inside a stream, and OpenAI's codes.
+# Error words that stand for a status where an error inside a stream has none: Anthropic's types, OpenAI's codes.
 _STATUS_OF_WORD = {
     "invalid_request_error": 400,
+    "context_length_exceeded": 400,
+    "content_filter": 400,
     "authentication_error": 401,
     "invalid_api_key": 401,
     "billing_error": 402,
@@ -150,14 +153,32 @@ _STATUS_OF_WORD = {
     "not_found_error": 404,
     "model_not_found": 404,
     "request_too_large": 413,
+    "rate_limit": 429,
     "rate_limit_error": 429,
     "rate_limit_exceeded": 429,
     "insufficient_quota": 429,
     "api_error": 500,
     "server_error": 500,
     "internal_server_error": 500,
+    "engine_overloaded_error": 503,
+    "service_unavailable": 503,
     "timeout_error": 504,
     "overloaded_error": 529,
+    # Google's (google.rpc.Code)
+    "INVALID_ARGUMENT": 400,
+    "UNAUTHENTICATED": 401,
+    "PERMISSION_DENIED": 403,
+    "NOT_FOUND": 404,
+    "RESOURCE_EXHAUSTED": 429,
+    "INTERNAL": 500,
+    "UNAVAILABLE": 503,
+    "DEADLINE_EXCEEDED": 504,
+    # Bedrock's exceptions inside a stream (service model of bedrock-runtime)
+    "validationException": 400,
+    "modelTimeoutException": 408,
+    "throttlingException": 429,
+    "internalServerException": 500,
+    "serviceUnavailableException": 503,
 }
 # xAI and Gemini answer a wrong key with 400.
 _WRONG_KEY = re.compile(r"incorrect api key|invalid api[ -]?key|api[ _]key[ _](not[ _]valid|invalid)", re.IGNORECASE)
@@ -181,23 +202,23 @@ def provider_error(
     Args:
         who: the model as the person named it, for the message.
         status: the HTTP status; None or 200 for an error inside a stream, whose own code or type then decides.
-        body: the decoded JSON body, or its raw text; see `_details` for the known shapes.
+        body: the decoded JSON body, or its raw text; see `error_details` for the known shapes.
         retry_after: seconds to wait, as told.
         request_id: the provider's name for the request.
         secret: the key in use; never shown, even where the provider echoes it.
     """
-    message, words = _details(body)
+    message, words = error_details(body)
     if status is None or status < 400:
         status = next((code for word in words if (code := _status_of(word))), None)
-    if secret:
-        message = message.replace(secret, "***")
+    said = " ".join([message, *words])
+    message = redact(message, [secret or ""])
     message = " ".join(message.split())[:800]
     told = f"{who}: {message}" if message else f"{who}: the provider gave no reason"
     if status is not None:
         told += f" (status {status})"
     if status is None:
         return NetworkError(told, kind="stream", request_id=request_id)
-    if status in (401, 403) or (status == 400 and _WRONG_KEY.search(" ".join([message, *words]))):
+    if status in (401, 403) or (status == 400 and _WRONG_KEY.search(said)):
         return AuthenticationError(told, status=status, request_id=request_id)
     if status in _OVERLOADED or status >= 500:
         quota = "insufficient_quota" in words
@@ -212,11 +233,19 @@ def provider_error(
     kind, hint = "refused", None
     if status == 404:
         kind = "not_found"
-    elif status == 413 or _TOO_LONG.search(" ".join([message, *words])):
+    elif status == 413 or _TOO_LONG.search(said):
         kind, hint = "context_length", "the prompt is longer than this model takes: shorten it, or choose another model"
     elif "content_filter" in words:
         kind = "content_filter"
     return ProviderError(told, kind=kind, hint=hint, status=status, request_id=request_id)
+
+
+def redact(text: str, secrets: Iterable[str]) -> str:
+    """The text without any of the secrets; those of up to four characters are placeholders, and stay."""
+    for secret in secrets:
+        if len(secret) > 4:
+            text = text.replace(secret, "***")
+    return text
 
 
 def _wait(retry_after: float | None) -> str:
@@ -224,12 +253,12 @@ def _wait(retry_after: float | None) -> str:
 
 
 def _status_of(word: str) -> int | None:
-    if word.isdigit() and 400 <= int(word) <= 599:
+    if len(word) == 3 and word.isdecimal() and 400 <= int(word) <= 599:
         return int(word)
     return _STATUS_OF_WORD.get(word)
 
 
-def _details(body: object) -> tuple[str, list[str]]:
+def error_details(body: object) -> tuple[str, list[str]]:
     """The message of an error body, and its machine-readable words (codes, types, statuses) in order of worth.
 
     Shapes, all recorded: `{"error": {"message", "type", "code", "status_code"}}` (OpenAI family, Anthropic),
@@ -237,7 +266,7 @@ def _details(body: object) -> tuple[str, list[str]]:
     (Mistral, FastAPI servers), `[{"error": ...}]` (Gemini), an HTML page of a proxy, nothing at all.
     """
     if isinstance(body, list) and body:
-        return _details(body[0])
+        return error_details(body[0])
     if isinstance(body, str):
         title = re.search(r"<title[^>]*>(.*?)</title>", body, re.IGNORECASE | re.DOTALL)
         return (title.group(1) if title else re.sub(r"<[^>]+>", " ", body)), []
@@ -246,13 +275,12 @@ def _details(body: object) -> tuple[str, list[str]]:
     words = [str(body[key]) for key in ("status_code", "code", "type", "status") if body.get(key) is not None]
     error = body.get("error")
     if isinstance(error, Mapping | list):
-        message, inner = _details(error)
+        message, inner = error_details(error)
         return message, inner + words
     detail = body.get("detail")
     if isinstance(detail, list):
         detail = "; ".join(
-            f"{'.'.join(map(str, item.get('loc', [])))}: {item.get('msg')}" if isinstance(item, Mapping) else str(item)
-            for item in detail
+            f"{item.get('loc')}: {item.get('msg')}" if isinstance(item, Mapping) else str(item) for item in detail
         )
     message = str(error or body.get("message") or body.get("msg") or detail or "")
     metadata = body.get("metadata")  # OpenRouter: what the provider behind it said

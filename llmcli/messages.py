@@ -190,7 +190,8 @@ class PartialResponse:
             self.usage = event.usage
         elif isinstance(event, ReplyStart):
             self.served_by, self.model_name = event.served_by, event.model_name
-            self.usage = Usage(requests=1)
+            if not self.usage.requests:
+                self.usage = Usage(requests=1)
 
     def response(self, finish_reason: FinishReason, finish_word: str | None = None) -> ModelResponse:
         """What has arrived so far, as a reply that ended for `finish_reason`."""

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
-from llmcli.errors import UserError
+from llmcli.errors import SettingsError, UserError
 
 __all__ = ["PROVIDERS", "Provider", "find_provider", "split_model"]
 
@@ -20,17 +20,19 @@ __all__ = ["PROVIDERS", "Provider", "find_provider", "split_model"]
 class Provider:
     """One vendor.
 
-    `name` is the canonical prefix; `base_url` the vendor's own address, `address` the one in force; `key_env` the
-    variables that may hold the key, best first (none: no key needed); `base_url_env` the vendor's own variable
-    for the address, `host_env` the same where only a host or a root may stand in it; `models` a short list for
-    completion and hints whose first is the default; `price_id` the name in price lists.
+    `name` is the canonical prefix; `protocol` how it is spoken to, `home_protocol` the same at the vendor's own
+    address where that differs; `base_url` the vendor's own address, `address` the one in force ({region} is filled in
+    later); `key_env` the variables that may hold the key, best first (none: no key needed), `other_login` another way
+    in; `base_url_env` the vendor's own variables for the address, `host_env` the same where only a host or a root may
+    stand in it; `models` a short list for completion and hints whose first is the default; `price_id` the name in
+    price lists.
 
     The rest are quirks: `key_optional` (used where there is one), `compatible` (the row also stands for any server of
     its protocol: at another address it is another vendor, which needs no key and gets none of this vendor's headers),
     `max_tokens_field`, `seed_field`, `effort_field`, `user_field` (where the request body wants them; a dot nests,
     None: nowhere), `stream_usage` (usage in streams must be asked for), `env_headers` (header: variable),
     `custom_headers_env` (a variable of `Name: value` lines), `headers` (always sent), `key_command` (prints the key),
-    `start_hint` (how to start it).
+    `start_hint` (how to start it), `deployments` (Azure's addresses and key header).
     """
 
     name: str
@@ -40,8 +42,9 @@ class Provider:
     aliases: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
     price_id: str | None = None
-    base_url_env: str | None = None
+    base_url_env: tuple[str, ...] = ()
     host_env: str | None = None
+    home_protocol: str | None = None
     key_optional: bool = False
     compatible: bool = False
     max_tokens_field: str = "max_tokens"
@@ -54,6 +57,8 @@ class Provider:
     headers: Mapping[str, str] = field(default_factory=dict)
     key_command: str | None = None
     start_hint: str | None = None
+    deployments: bool = False
+    other_login: str | None = None
     address: str = ""
 
     @property
@@ -64,12 +69,17 @@ class Provider:
     @property
     def is_vendor(self) -> bool:
         """Whether the address in force belongs to the vendor that the row is named after, or is a gateway to it."""
-        return not self.compatible or urlsplit(self.address).netloc == urlsplit(self.base_url).netloc
+        return not self.compatible or urlsplit(self.address).hostname == urlsplit(self.base_url).hostname
 
     @property
     def offline(self) -> bool:
         """Whether it is no vendor at all."""
         return self.protocol == "test"
+
+    @property
+    def spoken(self) -> str:
+        """The protocol at the address in force."""
+        return self.home_protocol if self.home_protocol and self.is_vendor else self.protocol
 
     @property
     def needs_key(self) -> bool:
@@ -85,6 +95,9 @@ class Provider:
                 header, colon, value = line.partition(":")
                 if colon and header.strip():
                     found[header.strip()] = value.strip()
+        for header, value in found.items():
+            if not (value + header).isascii() or not (value + header).isprintable() or " " in header:
+                raise SettingsError(f"{self.name}: a variable holds what cannot stand in the header {header!r}")
         return found | dict(self.headers)
 
 
@@ -95,7 +108,8 @@ _OPENAI = Provider(
     ("OPENAI_API_KEY",),
     models=("gpt-6-luna", "gpt-6-sol", "gpt-6-astra", "gpt-6.1-sol", "gpt-6.1-terra"),
     price_id="openai",
-    base_url_env="OPENAI_BASE_URL",
+    base_url_env=("OPENAI_BASE_URL",),
+    home_protocol="openai-responses",
     compatible=True,
     max_tokens_field="max_completion_tokens",
     env_headers={"OpenAI-Organization": "OPENAI_ORG_ID", "OpenAI-Project": "OPENAI_PROJECT_ID"},
@@ -108,7 +122,7 @@ _ANTHROPIC = Provider(
     ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"),
     models=("claude-haiku-5-5", "claude-sonnet-5-5", "claude-opus-5-5", "claude-fable-5-2", "claude-mythos-5-2"),
     price_id="anthropic",
-    base_url_env="ANTHROPIC_BASE_URL",
+    base_url_env=("ANTHROPIC_BASE_URL",),
     custom_headers_env="ANTHROPIC_CUSTOM_HEADERS",
 )
 _OLLAMA = Provider(
@@ -117,7 +131,7 @@ _OLLAMA = Provider(
     "http://localhost:11434/v1",
     ("OLLAMA_API_KEY",),
     models=("llama3.2", "qwen3", "gpt-oss:20b"),
-    base_url_env="OLLAMA_BASE_URL",
+    base_url_env=("OLLAMA_BASE_URL",),
     host_env="OLLAMA_HOST",
     key_optional=True,
     start_hint="start it with `ollama serve`, and fetch a model with `ollama pull llama3.2`",
@@ -160,9 +174,69 @@ def _chat(name: str, address: str, keys: tuple[str, ...], models: tuple[str, ...
     return replace(Provider(name, "openai", address, keys, models=models), **more)  # type: ignore[arg-type]  # fields by name
 
 
+_AZURE = Provider(
+    "azure",
+    "openai",
+    "",
+    ("AZURE_OPENAI_API_KEY", "AZURE_OPENAI_AD_TOKEN"),
+    price_id="azure",
+    base_url_env=("AZURE_OPENAI_ENDPOINT",),
+    max_tokens_field="max_completion_tokens",
+    deployments=True,
+)
+_GEMINI = Provider(
+    "google-gla",
+    "gemini",
+    "https://generativelanguage.googleapis.com",
+    ("GOOGLE_API_KEY", "GEMINI_API_KEY"),
+    ("google", "gemini"),
+    ("gemini-3.8-flash", "gemini-3.5-flash-lite", "gemini-4-argon", "gemini-4-carbon"),
+    price_id="google",
+)
+_VERTEX = Provider(
+    "google-vertex",
+    "vertex",
+    "https://{region}-aiplatform.googleapis.com",
+    (),
+    ("google-cloud", "vertexai", "vertex"),
+    ("gemini-3.8-flash", "gemini-3.5-flash-lite"),
+    price_id="google",
+    other_login="Google application default credentials, or --service-account",
+)
+_BEDROCK = Provider(
+    "bedrock",
+    "bedrock",
+    "https://bedrock-runtime.{region}.amazonaws.com",
+    ("AWS_BEARER_TOKEN_BEDROCK",),
+    models=("us.amazon.nova-2-lite-v1:0", "global.anthropic.claude-haiku-5-5"),
+    price_id="aws",
+    base_url_env=("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", "AWS_ENDPOINT_URL"),
+    key_optional=True,
+    other_login="AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile or a role",
+)
+_COHERE = Provider(
+    "cohere",
+    "cohere",
+    "https://api.cohere.com",
+    ("CO_API_KEY",),
+    models=("command-a-plus-05-2026", "command-a-03-2025"),
+    price_id="cohere",
+    base_url_env=("CO_BASE_URL",),
+)
+# Where the vendor recommends Responses, one line more than a Chat Completions row: the protocol.
+_META = Provider(
+    "meta", "openai-responses", "https://api.meta.ai/v1", ("META_API_KEY",), models=("muse-spark-1.3",), price_id="meta"
+)
+
 _ROWS = (
     _OPENAI,
     _ANTHROPIC,
+    _GEMINI,
+    _VERTEX,
+    _BEDROCK,
+    _AZURE,
+    _COHERE,
+    _META,
     Provider("test", "test", models=("test", "echo", "markdown", "thinking", "slow", "cut", "error-429")),
     _chat(
         "alibaba", "https://dashscope-intl.aliyuncs.com/compatible-mode/v1", ("ALIBABA_API_KEY", "DASHSCOPE_API_KEY")
@@ -186,7 +260,7 @@ _ROWS = (
     _GROQ,
     _chat("heroku", "https://us.inference.heroku.com/v1", ("HEROKU_INFERENCE_KEY",)),
     _chat("huggingface", "https://router.huggingface.co/v1", ("HF_TOKEN",), ("openai/gpt-oss-20b", "zai-org/GLM-5.3")),
-    _chat("litellm", "", ("LITELLM_API_KEY",), base_url_env="LITELLM_BASE_URL", key_optional=True),
+    _chat("litellm", "", ("LITELLM_API_KEY",), base_url_env=("LITELLM_BASE_URL",), key_optional=True),
     _chat(
         "lmstudio",
         "http://localhost:1234/v1",
@@ -205,12 +279,19 @@ _ROWS = (
     _chat("nebius", "https://api.tokenfactory.nebius.com/v1", ("NEBIUS_API_KEY",)),
     _OLLAMA,
     _OPENROUTER,
-    _chat("ovhcloud", "https://oai.endpoints.kepler.ai.cloud.ovh.net/v1", ("OVHCLOUD_API_KEY",), ("gpt-oss-20b",)),
     _chat(
+        "ovhcloud",
+        "https://oai.endpoints.kepler.ai.cloud.ovh.net/v1",
+        ("OVHCLOUD_API_KEY",),
+        ("gpt-oss-20b",),
+        price_id="ovhcloud",
+    ),
+    Provider(
         "perplexity",
-        "https://api.perplexity.ai",
+        "openai-responses",
+        "https://api.perplexity.ai/v1",
         ("PERPLEXITY_API_KEY", "PPLX_API_KEY"),
-        ("sonar", "sonar-pro"),
+        models=("perplexity/sonar", "perplexity/sonar-pro"),
         price_id="perplexity",
     ),
     _chat("sambanova", "https://api.sambanova.ai/v1", ("SAMBANOVA_API_KEY",)),
@@ -226,11 +307,19 @@ _ROWS = (
         "vllm",
         "",
         ("VLLM_API_KEY",),
-        base_url_env="VLLM_BASE_URL",
+        base_url_env=("VLLM_BASE_URL",),
         key_optional=True,
         start_hint="start it with `vllm serve MODEL`",
     ),
-    _chat("xai", "https://api.x.ai/v1", ("XAI_API_KEY",), ("grok-4.7", "grok-4.3"), aliases=("grok",), price_id="x-ai"),
+    Provider(
+        "xai",
+        "openai-responses",
+        "https://api.x.ai/v1",
+        ("XAI_API_KEY",),
+        ("grok",),
+        ("grok-4.7", "grok-4.3"),
+        price_id="x-ai",
+    ),
     _chat("zai", "https://api.z.ai/api/paas/v4", ("ZAI_API_KEY",), ("glm-5.3-flash", "glm-5.3"), price_id="zai"),
 )
 
@@ -240,15 +329,26 @@ PROVIDERS: Mapping[str, Provider] = {row.name: row for row in _ROWS}
 _BARE_NAMES = {"gpt": "openai", "o1": "openai", "o3": "openai", "claude": "anthropic", "gemini": "google-gla"}
 
 
+# What a suffix of an OpenAI-family prefix forces.
+_FORCED = {"-chat": "openai", "-responses": "openai-responses"}
+# Providers that are no more, and what to say of them.
+_GONE = {"github": "GitHub Models was retired on 2026-07-30"}
+
+
 def find_provider(prefix: str, rows: Mapping[str, Provider] = PROVIDERS) -> Provider:
-    """The row of a prefix or an alias; `-chat` after a Chat Completions provider is accepted.
+    """The row of a prefix or an alias; `-chat` or `-responses` after one of the OpenAI family forces the protocol.
 
     Raises UserError, with the nearest name, for an unknown one.
     """
-    plain = prefix.removesuffix("-chat")
-    for row in rows.values():
-        if prefix in (row.name, *row.aliases) or (row.protocol == "openai" and plain in (row.name, *row.aliases)):
-            return row
+    for suffix, protocol in (("", None), *_FORCED.items()):
+        for row in rows.values():
+            if prefix in (name + suffix for name in (row.name, *row.aliases)):
+                if protocol is None:
+                    return row
+                if row.protocol in _FORCED.values():
+                    return replace(row, protocol=protocol, home_protocol=None)
+    if prefix in _GONE:
+        raise UserError(f"Unknown provider: {prefix}: {_GONE[prefix]}", hint="`llmcli providers` lists the others")
     names = [name for row in rows.values() for name in (row.name, *row.aliases)]
     raise UserError(
         f"Unknown provider: {prefix}",

@@ -54,8 +54,10 @@ def _added(a: int | None, b: int | None) -> int | None:
 
 
 def count(value: object) -> int | None:
-    """A token count of the wire as an int; None where it is missing or no number (some vendors send floats)."""
-    return int(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    """A token count of the wire as an int; None where it is missing or none (some vendors send floats)."""
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e15:  # not nan, not absurd
+        return int(value)
+    return None
 
 
 def other_counts(usage: Mapping[str, object], known: frozenset[str]) -> dict[str, int]:
@@ -67,6 +69,6 @@ def other_counts(usage: Mapping[str, object], known: frozenset[str]) -> dict[str
     for name, value in usage.items():
         group = value if isinstance(value, Mapping) else {name: value}
         for inner, amount in group.items():
-            if inner not in known and isinstance(amount, int) and not isinstance(amount, bool):
-                found[inner] = found.get(inner, 0) + amount
+            if inner not in known and isinstance(amount, int) and (number := count(amount)) is not None:
+                found[inner] = found.get(inner, 0) + number
     return found

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import socket
+import struct
 import threading
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -58,6 +60,22 @@ def sse(*events: object, end: str | None = "[DONE]") -> bytes:
 def named_sse(*events: Mapping[str, Any]) -> bytes:
     """Events named by their own type, as Anthropic sends them."""
     return "".join(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n" for event in events).encode()
+
+
+def aws_frames(*events: tuple[str, object]) -> bytes:
+    """An event stream of AWS (application/vnd.amazon.eventstream): each event's name and JSON payload."""
+    found = b""
+    for name, payload in events:
+        kind = "exception" if name.endswith("Exception") else "event"
+        headers = b"".join(
+            struct.pack(f">B{len(key)}sBH{len(value)}s", len(key), key.encode(), 7, len(value), value.encode())
+            for key, value in ((f":{kind}-type", name), (":message-type", kind), (":content-type", "application/json"))
+        )
+        content = json.dumps(payload, ensure_ascii=False).encode()
+        prelude = struct.pack(">II", 16 + len(headers) + len(content), len(headers))
+        frame = prelude + struct.pack(">I", zlib.crc32(prelude)) + headers + content
+        found += frame + struct.pack(">I", zlib.crc32(frame))
+    return found
 
 
 def chat_chunk(delta: Mapping[str, Any] | None = None, finish: str | None = None, **more: Any) -> dict[str, Any]:

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 import llmcli as package
-from tests.fake_provider import FakeProvider, chat_reply
+from llmcli.providers import PROVIDERS
+from tests.fake_provider import FakeProvider
 
 ROOT = Path(package.__file__).parent
 MODULES = {
@@ -26,12 +27,16 @@ FLOORS = (
     ("llmcli.ask", "llmcli.listing", "llmcli.options"),
     ("llmcli.conversation", "llmcli.render", "llmcli.config", "llmcli.prompt", "llmcli.completion"),
     ("llmcli.settings_file",),
-    ("llmcli.models.openai", "llmcli.models.anthropic", "llmcli.models.test"),
-    ("llmcli.models.sdk", "llmcli.models.http"),
+    ("llmcli.models.responses", "llmcli.models.vertex"),
+    (
+        *("llmcli.models.openai", "llmcli.models.anthropic", "llmcli.models.gemini", "llmcli.models.cohere"),
+        *("llmcli.models.bedrock", "llmcli.models.test", "llmcli.models.google_auth"),
+    ),
+    ("llmcli.models.sdk", "llmcli.models.http", "llmcli.models.live"),
     ("llmcli.models.protocol",),
     ("llmcli.models.reply", "llmcli.models.wire"),
     ("llmcli.models",),
-    ("llmcli.credentials",),
+    ("llmcli.catalogue", "llmcli.credentials"),
     ("llmcli.providers",),
     ("llmcli.messages",),
     ("llmcli.usage", "llmcli.errors"),
@@ -76,7 +81,7 @@ def test_only_models_name_an_sdk(module: str) -> None:
 def test_only_the_upper_floors_write_to_the_screen(module: str) -> None:
     text = MODULES[module].read_text()
     writes = "sys.stdout" in text or "sys.stderr" in text or "print(" in text
-    assert not writes or family(module) in ("llmcli.__main__", "llmcli.render")
+    assert not writes or family(module) in ("llmcli.__main__", "llmcli.cli", "llmcli.render")
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -114,17 +119,19 @@ def test_version_imports_not_even_typer() -> None:
     assert "typer" not in loaded("--version")
 
 
-@pytest.mark.parametrize(("name", "other"), [("openai", "anthropic"), ("anthropic", "openai")])
-def test_a_provider_loads_only_its_own_sdk(
-    name: str, other: str, provider: FakeProvider, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv(f"LLMCLI_{name.upper()}_BASE_URL", provider.url)
-    monkeypatch.setenv(f"{name.upper()}_API_KEY", "sk-test-0123456789")
-    message = b'{"type": "message", "content": [], "stop_reason": "end_turn"}'
-    provider.answer(chat_reply("ok") if name == "openai" else message)
+SDK_OF = {"openai": "openai", "anthropic": "anthropic", "google-gla": None, "cohere": None, "bedrock": "boto3"}
+
+
+@pytest.mark.parametrize("name", SDK_OF)
+def test_a_provider_loads_only_its_own_sdk(name: str, provider: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> None:
+    row = PROVIDERS[name]
+    for variable, value in {row.address_variable: provider.url, row.key_env[0]: "sk-test-0123456789"}.items():
+        monkeypatch.setenv(variable, value)
+    whole = Path(__file__).parent / "wire" / row.protocol / "whole.json"
+    provider.answer(whole.read_bytes(), content_type="application/json")
     modules = loaded("-m", f"{name}:m", "hi")
-    assert name in modules
-    assert not modules & {other, "boto3", "botocore", "prompt_toolkit", "sqlite3"}
+    assert modules & {"openai", "anthropic", "boto3"} == {SDK_OF[name]} - {None}
+    assert not modules & {"prompt_toolkit", "sqlite3", "google.auth", "rich"}
 
 
 def test_the_test_model_and_the_listings_load_no_http_at_all() -> None:

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
+import json
 import os
+import re
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 import pytest
 
-from llmcli.credentials import key_for, redact, with_address
-from llmcli.errors import LlmcliError, SettingsError, UserError
+from llmcli.credentials import key_for, keys_in, with_address
+from llmcli.errors import LlmcliError, SettingsError, UserError, redact
 from llmcli.messages import ModelRequest, ModelSettings, UserPromptPart
 from llmcli.models import HTTPRequest, build_model
+from llmcli.models.http import HTTPModel
 from llmcli.providers import PROVIDERS, find_provider, split_model
 
 ROWS = [row for row in PROVIDERS.values() if not row.offline]
-VENDORS = [row for row in ROWS if row.base_url]
+VENDORS = [row for row in ROWS if row.base_url and row.key_env]
 
 
 @pytest.mark.parametrize(
@@ -26,6 +33,9 @@ VENDORS = [row for row in ROWS if row.base_url]
         ("openrouter:anthropic/claude-3.5-sonnet:free", "openrouter", "anthropic/claude-3.5-sonnet:free"),
         ("grok:grok-4.3", "xai", "grok-4.3"),
         ("xai-chat:grok-4.3", "xai", "grok-4.3"),
+        ("azure-responses:dep", "azure", "dep"),
+        ("gemini-3.8-flash", "google-gla", "gemini-3.8-flash"),
+        ("vertexai:gemini-3.8-flash", "google-vertex", "gemini-3.8-flash"),
         ("gpt-4o", "openai", "gpt-4o"),
         ("o3-mini", "openai", "o3-mini"),
         ("claude-sonnet-5-5", "anthropic", "claude-sonnet-5-5"),
@@ -116,6 +126,7 @@ EVERYTHING = {
     "OPENAI_ADMIN_KEY": "secret-admin",
     "ANTHROPIC_CUSTOM_HEADERS": "X-Claude: secret-claude",
     "OPENROUTER_APP_TITLE": "secret-title",
+    "AWS_REGION": "eu-west-1",
 } | {name: f"secret-key-{name}" for row in ROWS for name in row.key_env}
 
 
@@ -130,10 +141,10 @@ def preview(name: str, monkeypatch: pytest.MonkeyPatch, **more: str) -> HTTPRequ
 def test_a_vendor_gets_nothing_that_belongs_to_another(row: object, monkeypatch: pytest.MonkeyPatch) -> None:
     provider = PROVIDERS[row.name]  # type: ignore[attr-defined]
     request = preview(f"{provider.name}:m", monkeypatch)
-    assert request.url.startswith(provider.base_url)
+    assert request.url.startswith(provider.base_url.replace("{region}", "eu-west-1"))
     seen = {name: value for name, value in request.headers.items() if "secret" in value}
     assert seen == {}, "secrets are masked in a preview"
-    own = {"authorization", *(name.lower() for name in provider.env_headers)}
+    own = {"authorization", "x-goog-api-key", *(name.lower() for name in provider.env_headers)}
     own |= {"openai": {"x-gate"}, "anthropic": {"x-claude"}}.get(provider.name, set())
     foreign = {"openai-organization", "openai-project", "x-gate", "x-claude", "x-title", "x-api-key"} - own
     assert not foreign & set(request.headers)
@@ -166,7 +177,7 @@ def test_a_stray_anthropic_profile_supplies_no_credentials(monkeypatch: pytest.M
 def test_redact_hides_every_key_of_the_environment() -> None:
     text = "Bearer sk-123456 and gsk-999999"
     environ = {"OPENAI_API_KEY": "sk-123456", "GROQ_API_KEY": "gsk-999999"}
-    assert redact(text, PROVIDERS, environ) == "Bearer *** and ***"
+    assert redact(text, keys_in(environ, PROVIDERS)) == "Bearer *** and ***"
 
 
 # ---- quirks
@@ -174,11 +185,9 @@ def test_redact_hides_every_key_of_the_environment() -> None:
 
 @pytest.mark.parametrize(
     ("name", "field"),
-    [("openai:m", "max_completion_tokens"), ("mistral:m", "max_tokens"), ("openrouter:m", "max_tokens")],
+    [("openai-chat:m", "max_completion_tokens"), ("mistral:m", "max_tokens"), ("openrouter:m", "max_tokens")],
 )
 def test_fields_are_named_as_the_vendor_names_them(name: str, field: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    import json
-
     for variable, value in EVERYTHING.items():
         monkeypatch.setenv(variable, value)
     model = build_model(name, environ=os.environ)
@@ -190,3 +199,152 @@ def test_fields_are_named_as_the_vendor_names_them(name: str, field: str, monkey
     assert body.get("reasoning_effort") == (None if name == "openrouter:m" else "high")
     if name == "openrouter:m":
         assert body["reasoning"] == {"effort": "high"}
+
+
+# ---- which protocol
+
+
+@pytest.mark.parametrize(
+    ("name", "environ", "protocol"),
+    [
+        ("openai:m", {}, "openai-responses"),
+        ("openai:m", {"LLMCLI_OPENAI_BASE_URL": "http://127.0.0.1:1/v1"}, "openai"),
+        ("openai:m", {"OPENAI_BASE_URL": "https://api.openai.com/v1"}, "openai-responses"),
+        ("openai-chat:m", {}, "openai"),
+        ("openai-responses:m", {"LLMCLI_OPENAI_BASE_URL": "http://127.0.0.1:1/v1"}, "openai-responses"),
+        ("xai:m", {}, "openai-responses"),
+        ("grok-chat:m", {}, "openai"),
+        ("perplexity:m", {}, "openai-responses"),
+        ("groq:m", {}, "openai"),
+        ("groq-responses:m", {}, "openai-responses"),
+        ("azure:m", {"AZURE_OPENAI_ENDPOINT": "http://127.0.0.1:1"}, "openai"),
+    ],
+)
+def test_which_protocol_is_spoken(name: str, environ: dict[str, str], protocol: str) -> None:
+    assert with_address(split_model(name)[0], environ).spoken == protocol
+
+
+def test_a_provider_that_is_gone_says_so() -> None:
+    with pytest.raises(UserError, match="GitHub Models was retired"):
+        find_provider("github")
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "refused"),
+    [
+        ("openai:gpt-6-luna", {"temperature": 0.5}, "--temperature"),
+        ("openai-chat:o3-mini", {"top_p": 0.5}, "--top-p"),
+        ("openai:gpt-6-luna", {"temperature": 0.5, "effort": "none"}, None),
+        ("openai:gpt-4o", {"temperature": 0.5}, None),
+        ("openai:gpt-6-luna", {"seed": 1}, "--seed"),
+        ("openai:gpt-6-luna", {"stop": ("x",)}, "--stop"),
+        ("groq:gpt-6-luna", {"temperature": 0.5, "seed": 1, "stop": ("x",)}, None),
+        ("anthropic:claude-x", {"top_p": 0.5}, "--top-p"),
+        ("mistral:m", {"user_id": "me"}, "--user-id"),
+        ("google-gla:gemini-x", {"user_id": "me"}, "--user-id"),
+        ("cohere:command", {"user_id": "me"}, "--user-id"),
+        ("bedrock:nova", {"seed": 1}, "--seed"),
+    ],
+)
+def test_an_option_that_is_not_taken_is_named(
+    name: str, given: dict[str, Any], refused: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable, value in EVERYTHING.items():
+        monkeypatch.setenv(variable, value)
+    model, prompt = build_model(name, environ=os.environ), [ModelRequest((UserPromptPart("hi"),))]
+    if refused is None:
+        model.preview(prompt, ModelSettings(**given))
+        return
+    with pytest.raises(UserError, match=refused):
+        model.preview(prompt, ModelSettings(**given))
+    body = json.loads(model.preview(prompt, ModelSettings(**given, lenient=True)).body)
+    assert not {*given, "user", "stop_sequences"} & {*body, *body.get("generationConfig", {})}
+
+
+# ---- Azure and Bedrock
+
+
+@pytest.mark.parametrize(
+    ("prefix", "endpoint", "url", "header"),
+    [
+        ("azure", "https://r.openai.azure.com", "/openai/deployments/dep/chat/completions?api-version=v9", "api-key"),
+        ("azure-responses", "https://r.openai.azure.com", "/openai/responses?api-version=v9", "api-key"),
+        ("azure", "https://r.openai.azure.com/openai/v1/", "/chat/completions", "authorization"),
+        ("azure-responses", "https://r.services.ai.azure.com/openai/v1", "/responses", "authorization"),
+        ("azure", "https://r.services.ai.azure.com/models", "/chat/completions?api-version=v9", "api-key"),
+        ("azure", "https://x.models.ai.azure.com", "/chat/completions", "authorization"),
+    ],
+)
+def test_azure_addresses(prefix: str, endpoint: str, url: str, header: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    more = {"AZURE_OPENAI_ENDPOINT": endpoint, "OPENAI_API_VERSION": "v9"}
+    request = preview(f"{prefix}:dep", monkeypatch, **more)
+    assert request.url == endpoint.rstrip("/") + url
+    assert {"api-key", "authorization"} & set(request.headers) == {header}
+    token = preview(f"{prefix}:dep", monkeypatch, **more, AZURE_OPENAI_API_KEY="eyJhbGciOi.token.x")
+    assert {"api-key", "authorization"} & set(token.headers) == {"authorization"}
+
+
+@pytest.mark.parametrize("missing", ["AZURE_OPENAI_ENDPOINT", "AZURE_OPENAI_API_KEY", "OPENAI_API_VERSION"])
+def test_azure_names_what_is_missing(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    environ = {"AZURE_OPENAI_ENDPOINT": "https://r", "AZURE_OPENAI_API_KEY": "key-1", "OPENAI_API_VERSION": "v9"}
+    for name in environ.keys() - {missing}:
+        monkeypatch.setenv(name, environ[name])
+    with pytest.raises(SettingsError) as caught:
+        build_model("azure:dep", environ=os.environ).preview([ModelRequest((UserPromptPart("x"),))], ModelSettings())
+    assert missing in f"{caught.value.message} {caught.value.hint}"
+
+
+def test_bedrock_is_signed_as_boto3_signs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Our request and the one that boto3's own client would send carry the same signature."""
+    import boto3
+    import httpx2
+
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_SESSION_TOKEN": "session",
+        "AWS_REGION": "eu-west-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    model = build_model("bedrock:us.amazon.nova-2-lite-v1:0", environ=os.environ)
+    assert isinstance(model, HTTPModel)
+    seen: list[httpx2.Request] = []
+
+    def record(request: httpx2.Request) -> httpx2.Response:
+        seen.append(request)
+        return httpx2.Response(200)
+
+    model.send({"messages": []}, ModelSettings(), httpx2.MockTransport(record)).close()
+    request = seen[0]
+    theirs: dict[str, str] = {}
+
+    def sign(request: object, **kwargs: object) -> None:
+        theirs["url"] = request.url  # type: ignore[attr-defined]  # boto3 ships no types
+        raise KeyboardInterrupt
+
+    client = boto3.client("bedrock-runtime", region_name="eu-west-1")
+    client.meta.events.register("before-send.bedrock-runtime.ConverseStream", sign)
+    with pytest.raises(KeyboardInterrupt):
+        client.converse_stream(modelId="us.amazon.nova-2-lite-v1:0", messages=[])
+    assert str(request.url) == theirs["url"]
+    scope = request.headers["authorization"]
+    date = request.headers["x-amz-date"][:8]
+    assert scope.startswith(f"AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/{date}/eu-west-1/bedrock/aws4_request")
+    assert request.headers["x-amz-security-token"] == "session"
+    assert signature_of(request) in scope
+
+
+def signature_of(request: Any) -> str:
+    """Signature Version 4 worked out by hand (docs.aws.amazon.com, "Create a signed AWS API request")."""
+    signed = re.findall(r"SignedHeaders=([^,]+)", request.headers["authorization"])[0].split(";")
+    path = quote(request.url.raw_path.decode(), safe="/~")
+    headers = "".join(f"{name}:{request.headers[name].strip()}\n" for name in signed)
+    content = hashlib.sha256(request.content).hexdigest()
+    canonical = "\n".join(["POST", path, "", headers, ";".join(signed), content])
+    date, place = request.headers["x-amz-date"], ["eu-west-1", "bedrock", "aws4_request"]
+    scope = "/".join([date[:8], *place])
+    text = "\n".join(["AWS4-HMAC-SHA256", date, scope, hashlib.sha256(canonical.encode()).hexdigest()])
+    key = b"AWS4secret"
+    for part in (date[:8], *place, text):
+        key = hmac.new(key, part.encode(), hashlib.sha256).digest()
+    return key.hex()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import cast
 
-from llmcli.credentials import key_for, with_address
+from llmcli.credentials import Cloud, key_for, with_address
 from llmcli.errors import UserError
 from llmcli.messages import ModelMessage, ModelSettings, StreamEvent
 from llmcli.providers import PROVIDERS, Provider, split_model
@@ -19,7 +19,12 @@ __all__ = ["HTTPRequest", "Model", "build_model"]
 # The class of each protocol; imported only when a provider that speaks it is chosen.
 _PROTOCOLS = {
     "openai": ("llmcli.models.openai", "OpenAIModel"),
+    "openai-responses": ("llmcli.models.responses", "ResponsesModel"),
     "anthropic": ("llmcli.models.anthropic", "AnthropicModel"),
+    "gemini": ("llmcli.models.gemini", "GeminiModel"),
+    "vertex": ("llmcli.models.vertex", "VertexModel"),
+    "bedrock": ("llmcli.models.bedrock", "BedrockConverseModel"),
+    "cohere": ("llmcli.models.cohere", "CohereModel"),
     "test": ("llmcli.models.test", "TestModel"),
 }
 PROTOCOLS = tuple(_PROTOCOLS)
@@ -27,18 +32,20 @@ PROTOCOLS = tuple(_PROTOCOLS)
 
 @dataclass(frozen=True)
 class HTTPRequest:
-    """A request as it would leave; secrets are already masked."""
+    """A request as it would leave; secrets are already masked. `notes` say what the API does not take."""
 
     method: str
     url: str
     headers: Mapping[str, str]
     body: str
+    notes: tuple[str, ...] = ()
 
 
 class Model(ABC):
-    """One model of one provider. `id` is `provider:model` with the canonical prefix."""
+    """One model of one provider. `id` is `provider:model` with the canonical prefix, `address` where it lives."""
 
     id: str
+    address: str = ""
 
     @abstractmethod
     def stream(self, messages: Sequence[ModelMessage], settings: ModelSettings) -> Generator[StreamEvent]:
@@ -47,6 +54,11 @@ class Model(ABC):
         Raises UserError for a setting that this API does not take, before anything is sent, and ProviderError,
         nothing else, for whatever the wire does.
         """
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """What must never be shown: the key, and the headers of one's own."""
+        return frozenset()
 
     def preview(self, messages: Sequence[ModelMessage], settings: ModelSettings) -> HTTPRequest:
         """The request that `stream` would send; sends nothing. Raises UserError where there is none to show."""
@@ -60,6 +72,7 @@ def build_model(
     environ: Mapping[str, str] = os.environ,
     base_url: str | None = None,
     api_key: str | None = None,
+    cloud: Cloud | None = None,
 ) -> Model:
     """Build the model of `provider:model`, with its provider's credentials from `environ`.
 
@@ -68,6 +81,6 @@ def build_model(
     row, model = split_model(name, providers)
     row = with_address(row, environ, base_url)
     key = key_for(row, environ, api_key)
-    module, class_name = _PROTOCOLS[row.protocol]
+    module, class_name = _PROTOCOLS[row.spoken]
     build = vars(import_module(module))[class_name]
-    return cast(Model, build(row, model, key, headers=row.request_headers(environ)))
+    return cast(Model, build(row, model, key, headers=row.request_headers(environ), cloud=cloud or Cloud()))

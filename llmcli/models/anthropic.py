@@ -64,7 +64,9 @@ class AnthropicModel(SDKModel):
         if settings.effort == "none":
             body["thinking"] = {"type": "disabled"}
         elif settings.effort and _BUDGETED.match(self.model):
-            body["thinking"] = {"type": "enabled", "budget_tokens": _BUDGETS[settings.effort]}
+            # A budget is 1,024 tokens at least, and less than all.
+            budget = max(1024, min(_BUDGETS[settings.effort], body["max_tokens"] - 1))
+            body["thinking"] = {"type": "enabled", "budget_tokens": budget}
         elif settings.effort:
             body["thinking"] = {"type": "adaptive", "display": "summarized"}
             body["output_config"] = {"effort": "low" if settings.effort == "minimal" else settings.effort}
@@ -95,7 +97,10 @@ class AnthropicModel(SDKModel):
                 for block in message.get("content") or ():
                     yield from _block(block, reply)
                 _finish(message if kind == "message" else data.get("delta") or {}, reply)
-            reply.ended = reply.ended or name in (BODY, DONE) or kind == "message_stop"
+            reply.ended = reply.ended or name in (BODY, DONE)
+            if kind == "message_stop":  # what is whole is not waited for, and cannot break any more
+                reply.ended = True
+                return
 
 
 def _block(block: Mapping[str, Any], reply: Reply) -> Iterator[StreamEvent]:
@@ -112,8 +117,7 @@ def _finish(ending: Mapping[str, Any], reply: Reply) -> None:
     word = ending.get("stop_reason")
     if word:
         details = ending.get("stop_details") or {}
-        reply.finish = _FINISH.get(word, "incomplete")
-        reply.finish_word = ": ".join(filter(None, (word, details.get("category"), details.get("explanation"))))
+        reply.finished(_FINISH, word, details.get("explanation") or details.get("category"))
 
 
 def _most_tokens(model: str) -> int:

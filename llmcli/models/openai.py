@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import openai
 
-from llmcli.errors import provider_error
+from llmcli.errors import SettingsError, error_details, provider_error
 from llmcli.messages import FinishReason, ModelMessage, ModelSettings, StreamEvent
 from llmcli.models.protocol import turns
 from llmcli.models.reply import Reply
@@ -30,6 +32,8 @@ _FINISH: Mapping[str, FinishReason] = {
     "function_call": "tool_call",
     "error": "error",
 }
+# OpenAI's models that reason unless told not to, and take no sampling options meanwhile.
+_SAMPLES_NOT = re.compile(r"o\d|gpt-5(-|$)|gpt-5\.[5-9]|gpt-[6-9]")
 _MAPPED = frozenset(
     {"prompt_tokens", "completion_tokens", "total_tokens", "cached_tokens", "num_cached_tokens", "reasoning_tokens"}
 )
@@ -43,11 +47,53 @@ class OpenAIModel(SDKModel):
     path = "/chat/completions"
     ambient = ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_CUSTOM_HEADERS", "OPENAI_ADMIN_KEY")
 
+    def root(self) -> str:
+        """See `SDKModel.root`: at Azure a deployment has an address of its own."""
+        if self._version and not self.provider.address.endswith("/models"):
+            return f"{self.provider.address}/openai{self._deployment}"
+        return self.provider.address
+
+    def query(self) -> dict[str, object]:
+        """See `SDKModel.query`."""
+        return {"api-version": self._version} if self._version else {}
+
+    def key_headers(self) -> dict[str, object]:
+        """See `SDKModel.key_headers`: Azure has a header of its own for keys, but none for tokens, which are JWTs."""
+        if self._version and self.key and not self.key.startswith("eyJ"):
+            return {"Authorization": openai.omit, "api-key": self.key}
+        return super().key_headers()
+
+    @property
+    def _deployment(self) -> str:
+        return f"/deployments/{self.model}"
+
+    @property
+    def _version(self) -> str | None:
+        """The API version that Azure's older addresses want; those that end in /v1 want none, like all others.
+
+        Raises SettingsError where it is missing.
+        """
+        address = self.provider.address
+        if not self.provider.deployments or address.endswith("/v1") or ".models.ai.azure.com" in address:
+            return None
+        if version := os.environ.get("OPENAI_API_VERSION"):
+            return version
+        raise SettingsError(
+            f"{self.id}: no API version: OPENAI_API_VERSION is not set",
+            hint="set it, for example to 2024-10-21, or use an endpoint that ends in /openai/v1",
+        )
+
     def refused(self, settings: ModelSettings) -> Mapping[str, str]:
         """See `ProtocolModel.refused`."""
+        found = {}
         if settings.user_id is not None and self.provider.user_field is None:
-            return {"user_id": f"{self.provider.name} has no field for it"}
-        return {}
+            found["user_id"] = f"{self.provider.name} has no field for it"
+        at_home = self.provider.compatible and self.provider.is_vendor
+        if at_home and _SAMPLES_NOT.match(self.model) and settings.effort != "none":
+            sampling = {"temperature": settings.temperature, "top_p": settings.top_p}
+            why = "OpenAI refuses it while this model reasons; --effort none may allow it"
+            found |= {name: why for name, value in sampling.items() if value is not None}
+        return found
 
     def body(self, messages: Sequence[ModelMessage], settings: ModelSettings) -> dict[str, Any]:
         """See `ProtocolModel.body`."""
@@ -67,29 +113,33 @@ class OpenAIModel(SDKModel):
         for name, value in fields.items():
             if value is not None:
                 outer, dot, inner = name.partition(".")
-                body[outer] = {inner: value} if dot else value
+                body[outer] = {**body.get(outer, {}), inner: value} if dot else value
         return body
 
     def read(self, events: Iterable[Event], reply: Reply) -> Iterator[StreamEvent]:
         """See `ProtocolModel.read`."""
+        counts: dict[str, Any] = {}
         for name, data in events:
             if name == DONE:
                 reply.ended = True
                 continue
-            yield from reply.start(data.get("model"))
-            # Groq's usage; elsewhere in the last chunk with a choice, in one after it, or in every chunk.
-            if usage := data.get("usage") or (data.get("x_groq") or {}).get("usage"):
-                yield from reply.usage(_usage(usage))
-            if name == "error" or data.get("error"):
-                raise provider_error(self.id, None, data, secret=self.key)
+            failed = name == "error" or data.get("error") or "error" in (data.get("object"), data.get("type"))
             choices = data.get("choices") or ()
-            if name == BODY:
-                if not choices:
-                    raise no_reply(self.id, "an answer without a choice in it")
-                reply.ended = True
+            if name == BODY and not choices and not failed:
+                raise no_reply(self.id, error_details(data)[0] or "an answer without a choice in it")
+            if choices or not failed:
+                yield from reply.start(data.get("model"))
+            # In the last chunk with a choice, in one after it, or in every chunk; Groq has a place of its own.
+            for told in ((data.get("x_groq") or {}).get("usage"), data.get("usage")):
+                if told:
+                    counts |= {field: value for field, value in told.items() if value is not None}
+                    yield from reply.usage(_usage(counts))
             for choice in choices:
                 if not choice.get("index"):  # of several, the first
                     yield from _choice(choice, reply, whole=name == BODY)
+            if failed:
+                raise provider_error(self.id, None, data, secret=self.key)
+            reply.ended = reply.ended or name == BODY
 
 
 def _choice(choice: Mapping[str, Any], reply: Reply, *, whole: bool) -> Iterator[StreamEvent]:
@@ -118,7 +168,7 @@ def _choice(choice: Mapping[str, Any], reply: Reply, *, whole: bool) -> Iterator
     if function.get("name") or function.get("arguments"):
         reply.tool_call(function.get("name"))
     if word := choice.get("finish_reason"):
-        reply.finish, reply.finish_word = _FINISH.get(word, "incomplete"), word
+        reply.finished(_FINISH, word)
 
 
 def _pieces(content: Iterable[Mapping[str, Any]], reply: Reply) -> Iterator[StreamEvent]:

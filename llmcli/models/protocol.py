@@ -5,8 +5,10 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from llmcli.credentials import Cloud, public_address
 from llmcli.errors import NetworkError, ProviderError, UserError
 from llmcli.messages import (
     ModelMessage,
@@ -26,18 +28,33 @@ if TYPE_CHECKING:
     from llmcli.models.wire import Event
 
 
+_SECRET_HEADERS = {
+    "authorization",
+    "proxy-authorization",
+    "x-api-key",
+    "x-goog-api-key",
+    "api-key",
+    "x-amz-security-token",
+}
+
+
 class ProtocolModel(Model):
     """A model behind an HTTP protocol; a protocol says how to make the body, send it and read the events.
 
-    `key` is None where the provider needs none, `headers` are sent besides the protocol's own.
+    `key` is None where the provider needs none, `headers` are sent besides the protocol's own, `cloud` is for those who
+    want more than a key.
     """
 
-    def __init__(self, provider: Provider, model: str, key: str | None, *, headers: Mapping[str, str]) -> None:
+    def __init__(
+        self, provider: Provider, model: str, key: str | None, *, headers: Mapping[str, str], cloud: Cloud
+    ) -> None:
         self.provider = provider
         self.model = model
         self.key = key
         self.headers = headers
+        self.cloud = cloud
         self.id = f"{provider.name}:{model}"
+        self.address = provider.address
 
     @abstractmethod
     def body(self, messages: Sequence[ModelMessage], settings: ModelSettings) -> dict[str, Any]:
@@ -65,26 +82,33 @@ class ProtocolModel(Model):
 
     def stream(self, messages: Sequence[ModelMessage], settings: ModelSettings) -> Generator[StreamEvent]:
         """See `Model.stream`."""
-        for name, why in self._unfit(settings):
-            yield Notice(f"{_option(name)} is not sent: {why}")
+        settings, notes = self._fitting(settings)
+        yield from map(Notice, notes)
         reply = Reply(self.id)
+        body = self._whole_body(messages, settings)
         try:
-            with closing(self.send(self._whole_body(messages, settings), settings)) as response:
-                yield from self.read(self.decode(response), reply)
+            with closing(self.send(body, settings)) as response:
+                yield from self._read_whatever(response, reply)
         except ProviderError as error:
             yield from reply.flush()
-            self._advise(error)
-            raise
-        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-            yield from reply.flush()
-            raise NetworkError(f"{self.id}: an event of an unknown shape: {error}", kind="stream") from error
+            if not (reply.finish and error.kind in ("network", "timeout")):
+                self._advise(error)
+                raise
+            # The vendor had said that the reply is whole; only what follows is missing, as usage often does.
+            yield Notice(f"after the end of the reply: {error.message}")
         yield from reply.end()
+
+    def _read_whatever(self, response: httpx2.Response, reply: Reply) -> Iterator[StreamEvent]:
+        try:
+            yield from self.read(self.decode(response), reply)
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+            raise NetworkError(f"{self.id}: an event of an unknown shape: {error}", kind="stream") from error
 
     def preview(self, messages: Sequence[ModelMessage], settings: ModelSettings) -> HTTPRequest:
         """See `Model.preview`: the SDK builds the request, and a recorder takes the place of the network."""
         import httpx2
 
-        list(self._unfit(settings))
+        settings, notes = self._fitting(settings)
         seen: list[httpx2.Request] = []
 
         def record(request: httpx2.Request) -> httpx2.Response:
@@ -93,26 +117,38 @@ class ProtocolModel(Model):
 
         self.send(self._whole_body(messages, settings), settings, httpx2.MockTransport(record)).close()
         request = seen[0]
-        secret = {"authorization", "x-api-key", "api-key", *(name.lower() for name in self.headers)}
-        headers = {name: "***" if name in secret else value for name, value in request.headers.items()}
-        return HTTPRequest(request.method, str(request.url), headers, request.content.decode())
+        secret = {*_SECRET_HEADERS, *(name.lower() for name in self.headers)}
+        headers = {
+            name: "***" if name in secret or (self.key and self.key in value) else value
+            for name, value in request.headers.items()
+        }
+        return HTTPRequest(request.method, public_address(str(request.url)), headers, request.content.decode(), notes)
 
     def _whole_body(self, messages: Sequence[ModelMessage], settings: ModelSettings) -> dict[str, Any]:
         return self.body(messages, settings) | dict(settings.extra)
 
-    def _unfit(self, settings: ModelSettings) -> Iterator[tuple[str, str]]:
-        for name, why in self.refused(settings).items():
-            if not settings.lenient:
-                raise UserError(
-                    f"{self.id} does not take {_option(name)}: {why}", hint="leave it out, or add --lenient"
-                )
-            yield name, why
+    def _fitting(self, settings: ModelSettings) -> tuple[ModelSettings, tuple[str, ...]]:
+        """The settings without those that this API does not take, and a note for each that was dropped."""
+        refused = self.refused(settings)
+        if refused and not settings.lenient:
+            name, why = next(iter(refused.items()))
+            raise UserError(f"{self.id} does not take {_option(name)}: {why}", hint="leave it out, or add --lenient")
+        unset = vars(ModelSettings)
+        notes = tuple(f"{_option(name)} is not sent: {why}" for name, why in refused.items())
+        return replace(settings, **{name: unset[name] for name in refused}), notes
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """See `Model.secrets`."""
+        return frozenset(filter(None, (self.key, *self.headers.values())))
 
     def _advise(self, error: ProviderError) -> None:
         """Say what to do next where only the provider's row knows it."""
         row = self.provider
         if error.exit_code == 3:
-            error.hint = f"check {' or '.join(row.key_env) or 'the key'}, and that it belongs to {row.address}"
+            error.hint = (
+                f"check {' or '.join(row.key_env) or 'the key'}, and that it belongs to {public_address(row.address)}"
+            )
         elif error.kind == "network" and row.start_hint and "refused the connection" in error.message:
             error.hint = row.start_hint
         elif error.kind == "not_found":
@@ -120,7 +156,7 @@ class ProtocolModel(Model):
 
             near = difflib.get_close_matches(self.model, row.models, 1, 0.6)
             meant = f"did you mean {row.name}:{near[0]}? " if near and near[0] != self.model else ""
-            error.hint = f"{meant}Check the model's name and the address {row.address}"
+            error.hint = f"{meant}Check the model's name and the address {public_address(row.address)}"
 
 
 def _option(name: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from llmcli.messages import (
     FinishReason,
@@ -41,11 +41,12 @@ class Reply:
         self._parted = False
         self._any_text = False
 
-    def start(self, model_name: str | None) -> Iterator[StreamEvent]:
-        """The vendor answers; call it with every event, a name may come late."""
-        if not self._started or (model_name and not self._partial.model_name):
+    def start(self, model_name: object = None) -> Iterator[StreamEvent]:
+        """The vendor answers; call it with every event, its name for itself may come late, or be none."""
+        name = model_name if isinstance(model_name, str) and model_name else None
+        if not self._started or (name and not self._partial.model_name):
             self._started = True
-            yield from self._pass_on(ReplyStart(self.served_by, model_name or None))
+            yield from self._pass_on(ReplyStart(self.served_by, name))
 
     def usage(self, usage: Usage) -> Iterator[StreamEvent]:
         """The usage as the vendor counts it now."""
@@ -80,14 +81,19 @@ class Reply:
             self._place, piece = "text", rest
         yield from self._answer(piece)
 
+    def finished(self, reasons: Mapping[str, FinishReason], word: object, why: object = None) -> None:
+        """The vendor's word for the end, and what it says besides; a word that `reasons` lacks is no whole reply."""
+        self.finish = reasons.get(str(word), "incomplete")
+        self.finish_word = ": ".join(str(said) for said in (word, why) if said)[:200]
+
     def part(self) -> None:
         """Something that is no text came between; the next text begins after a blank line."""
         self._parted = True
 
-    def tool_call(self, name: str | None) -> None:
+    def tool_call(self, name: object) -> None:
         """The model wants a tool called; later pieces of the same call have no name."""
         self.called = True
-        if name:
+        if isinstance(name, str) and name:
             self._partial.tool_names.append(name)
 
     def flush(self) -> Iterator[StreamEvent]:
@@ -101,7 +107,7 @@ class Reply:
 
     def end(self) -> Iterator[StreamEvent]:
         """The stream is over: the last events. Without a finish reason or an end marker the reply is incomplete."""
-        yield from self.start(None)
+        yield from self.start()
         yield from self.flush()
         if self.called:
             reason: FinishReason = "tool_call"

@@ -16,7 +16,7 @@ import httpx2
 from llmcli import __version__
 from llmcli.messages import ModelSettings
 from llmcli.models.protocol import ProtocolModel
-from llmcli.models.wire import http_client, interruptible_names, network_error, status_error, timeout
+from llmcli.models.wire import http_client, interruptible_names, network_error, network_errors, status_error, timeout
 
 
 class SDKModel(ProtocolModel):
@@ -30,17 +30,28 @@ class SDKModel(ProtocolModel):
     ambient: ClassVar[tuple[str, ...]]
     _client: Any = None  # kept, because a client that is collected closes the responses that it opened
 
+    def root(self) -> str:
+        """The address that `path` is added to."""
+        return self.provider.address
+
+    def query(self) -> dict[str, object]:
+        """What stands behind the question mark of the address."""
+        return {}
+
+    def key_headers(self) -> dict[str, object]:
+        """The headers of one request that differ from what the SDK sends by itself: no key, or a key elsewhere."""
+        own = "authorization" in map(str.lower, self.headers)
+        return {} if self.key or own else {"Authorization": self.sdk.omit}
+
     def send(
         self, body: dict[str, Any], settings: ModelSettings, transport: httpx2.BaseTransport | None = None
     ) -> httpx2.Response:
         """See `ProtocolModel.send`."""
         if transport or not self._client:
             self._client = self._new_client(transport)
-        options: dict[str, Any] = {"timeout": timeout(settings.timeout)}
-        if not self.key:
-            options["headers"] = {"Authorization": self.sdk.omit}
+        options = {"timeout": timeout(settings.timeout), "headers": self.key_headers(), "follow_redirects": False}
         try:
-            with interruptible_names():
+            with interruptible_names(), network_errors(self.id):  # the SDK reads a failing answer's body unguarded
                 stream = self._client.post(
                     self.path,
                     body=body,
@@ -60,9 +71,10 @@ class SDKModel(ProtocolModel):
         with _hidden(*self.ambient):
             return vars(self.sdk)[self.client_class](
                 api_key=self.key or "unused",
-                base_url=self.provider.address,
+                base_url=self.root(),
                 max_retries=0,  # retries are ours, and visible
                 default_headers={"User-Agent": f"llmcli/{__version__}", **self.headers},
+                default_query=self.query(),
                 http_client=http_client(transport),
             )
 

@@ -86,7 +86,7 @@ class TestModel(Model):
 
     __test__ = False  # pytest takes any Test* for a test class
 
-    def __init__(self, provider: Provider, model: str, key: str | None = None, *, headers: Mapping[str, str]) -> None:
+    def __init__(self, provider: Provider, model: str, key: str | None = None, **unused: object) -> None:
         if model not in (*_BEHAVIOURS, *_BROKEN) and not re.fullmatch(r"error-[45]\d\d", model):
             known = ", ".join((*_BEHAVIOURS, *_BROKEN, "error-429"))
             raise UserError(f"Unknown model: {provider.name}:{model}", hint=f"it knows {known}")

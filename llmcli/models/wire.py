@@ -17,10 +17,11 @@ from email.utils import parsedate_to_datetime
 from itertools import chain
 from threading import Thread
 from typing import Any
+from urllib.request import getproxies
 
 import httpx2
 
-from llmcli.errors import NetworkError, ProviderError, SettingsError, provider_error
+from llmcli.errors import NetworkError, ProviderError, SettingsError, error_details, provider_error
 
 # An event's name and its decoded JSON object. Two names are ours: DONE for `data: [DONE]` (its object is empty), BODY
 # for a whole JSON document where a stream was asked for, which some gateways send.
@@ -67,9 +68,9 @@ def _document(who: str, content: bytes) -> list[dict[str, Any]]:
     parts = body if isinstance(body, list) else [body]
     if parts and all(isinstance(part, dict) for part in parts):
         return parts
-    said = provider_error(who, 400, body).message if isinstance(body, str) else ""
-    title = said.removeprefix(f"{who}: ").removesuffix(" (status 400)")
-    raise no_reply(who, f"a web page instead of a reply: {title}" if content.lstrip(_BLANK)[:1] == b"<" else "no reply")
+    if content.lstrip(_BLANK)[:1] == b"<":
+        raise no_reply(who, f"a web page instead of a reply: {' '.join(error_details(body)[0].split())[:200]}")
+    raise no_reply(who, "JSON that is no reply")
 
 
 def _stream(who: str, chunks: Iterable[bytes]) -> Iterator[Event]:
@@ -86,16 +87,20 @@ def _stream(who: str, chunks: Iterable[bytes]) -> Iterator[Event]:
             continue
         if broken:
             raise NetworkError(f"{who}: an event of the stream is not JSON", kind="stream")
-        any_event = True
         if sse.data.startswith(DONE):
-            yield DONE, {}
-            return
+            if any_event:
+                yield DONE, {}
+                return
+            break
         try:
             data = json.loads(sse.data)
         except (ValueError, RecursionError):
             data = None
         if isinstance(data, dict):
+            any_event = True
             yield sse.event, data
+        elif sse.event == "error":
+            yield sse.event, {"error": sse.data}
         else:
             broken = True  # if nothing follows, the stream was cut inside this event
     if not any_event:
@@ -109,6 +114,8 @@ def status_error(who: str, response: httpx2.Response, secret: str | None) -> Pro
     except (ValueError, RecursionError):
         body = response.content.decode("utf-8", "replace")
     headers = response.headers
+    if response.status_code < 400:  # a redirect is not followed: it could take key and prompt anywhere
+        return no_reply(who, f"status {response.status_code}, which points to {headers.get('location', 'nothing')}")
     inside = body.get("request_id") if isinstance(body, dict) else None
     request_id = headers.get("x-request-id") or headers.get("request-id") or inside
     return provider_error(
@@ -130,36 +137,46 @@ def _retry_after(value: str | None) -> float | None:
     except ValueError:
         try:
             moment = parsedate_to_datetime(value)
-        except ValueError:
+        except (ValueError, OverflowError):
             return None
         seconds = (moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
     return seconds if 0 <= seconds < float("inf") else None
 
 
 @contextmanager
-def network_errors(who: str, request: httpx2.Request) -> Iterator[None]:
+def network_errors(who: str, request: httpx2.Request | None = None) -> Iterator[None]:
     """Turn whatever httpx2 raises into a NetworkError that says what broke and what to do."""
     try:
         yield
+    except httpx2.InvalidURL as error:
+        raise SettingsError(f"{who}: {request.url if request else 'the address'}: {error}") from error
     except httpx2.HTTPError as error:
         raise network_error(who, error, request) from error
 
 
-def network_error(who: str, error: BaseException | None, request: httpx2.Request) -> NetworkError:
+def network_error(who: str, error: BaseException | None, request: httpx2.Request | None) -> NetworkError:
     """The NetworkError for a failed connection; `error` is httpx2's, the causes under it tell the story."""
     causes = list(_causes(error))
     reason = next((str(cause) for cause in reversed(causes) if str(cause)), "") or type(error).__name__
-    host = request.url.netloc.decode("ascii", "replace").rpartition("@")[2]
-    waited = request.extensions.get("timeout", {})
+    host = request.url.netloc.decode("ascii", "replace").rpartition("@")[2] if request else "the provider"
+    waited = request.extensions.get("timeout", {}) if request else {}
     if isinstance(error, httpx2.ConnectTimeout):
-        told, hint = f"no connection to {host} within {waited.get('connect'):g} s", "check the address and your network"
+        told, hint = (
+            f"no connection to {host} within {waited.get('connect', 0):g} s",
+            "check the address and your network",
+        )
     elif isinstance(error, httpx2.TimeoutException):
-        told, hint = f"nothing arrived from {host} for {waited.get('read'):g} s", "wait longer with --timeout SECONDS"
+        told, hint = (
+            f"nothing arrived from {host} for {waited.get('read', 0):g} s",
+            "wait longer with --timeout SECONDS",
+        )
     elif any(isinstance(cause, ssl.SSLError) for cause in causes):
         told = f"TLS with {host} failed: {reason}"
         hint = "behind a company proxy, name its certificate file in SSL_CERT_FILE"
     elif any(isinstance(cause, ConnectionRefusedError) for cause in causes):
         told, hint = f"{host} refused the connection", "is the server running, and is the address right?"
+        if proxies := {name: url for name, url in getproxies().items() if name in ("http", "https", "all")}:
+            told, hint = f"the connection to {host} was refused", f"a proxy is set: check {', '.join(proxies)}_proxy"
     elif isinstance(error, httpx2.ConnectError):
         told, hint = f"no connection to {host}: {reason}", "check the address, your network and HTTPS_PROXY"
     elif isinstance(error, httpx2.ProxyError):
@@ -184,6 +201,9 @@ def http_client(transport: httpx2.BaseTransport | None = None) -> httpx2.Client:
         return httpx2.Client(transport=transport)
     except ImportError as error:
         raise SettingsError(str(error), hint="unset ALL_PROXY, or: pip install 'httpx2[socks]'") from error
+    except (OSError, ValueError, httpx2.InvalidURL) as error:
+        hint = "check SSL_CERT_FILE, SSL_CERT_DIR, HTTPS_PROXY and ALL_PROXY"
+        raise SettingsError(f"the connection cannot be set up: {error}", hint=hint) from error
 
 
 @contextmanager

@@ -1,0 +1,206 @@
+"""Amazon Bedrock Converse (docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ConverseStream.html).
+
+boto3 gives what only it knows: the credential chain, the signature, the framing of event streams. The request itself
+goes over httpx2 like every other, so that proxies, time-outs, Ctrl-C, cuts and --dry-run are the same everywhere.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+from urllib.parse import quote
+
+import boto3
+import httpx2
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.eventstream import EventStreamBuffer, ParserError
+from botocore.exceptions import BotoCoreError
+
+from llmcli.errors import NetworkError, SettingsError, provider_error
+from llmcli.messages import FinishReason, ModelMessage, ModelSettings, StreamEvent
+from llmcli.models.http import HTTPModel
+from llmcli.models.protocol import system_prompt, turns
+from llmcli.models.reply import Reply
+from llmcli.models.wire import BODY, Event, events, network_errors, no_reply
+from llmcli.usage import Usage, count, other_counts
+
+_FINISH: Mapping[str, FinishReason] = {
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "max_tokens": "length",
+    "model_context_window_exceeded": "length",
+    "guardrail_intervened": "content_filter",
+    "content_filtered": "content_filter",
+    "tool_use": "tool_call",
+    "malformed_tool_use": "tool_call",
+    "malformed_model_output": "error",
+}
+_MAPPED = frozenset(
+    [
+        "inputTokens",
+        "outputTokens",
+        "totalTokens",
+        "cacheReadInputTokens",
+        "cacheWriteInputTokens",
+        "cacheReadInputTokenCount",
+        "cacheWriteInputTokenCount",
+    ]
+)
+_BUDGETS = {"minimal": 1024, "low": 2048, "medium": 8192, "high": 16384, "xhigh": 32000, "max": 48000}
+
+
+class BedrockConverseModel(HTTPModel):
+    """A model behind Bedrock's Converse API."""
+
+    def url(self) -> str:
+        """See `HTTPModel.url`."""
+        address = self.provider.address
+        if "{region}" in address:
+            address = address.replace("{region}", self._region())
+        return f"{address}/model/{quote(self.model, safe='')}/converse-stream"
+
+    def authorization(self, url: str, content: bytes) -> Mapping[str, str]:
+        """See `HTTPModel.authorization`: the bearer token, or else a signature (Signature Version 4)."""
+        if self.key:
+            return {"Authorization": f"Bearer {self.key}"}
+        try:
+            found = boto3.Session().get_credentials()
+            credentials = found.get_frozen_credentials() if found else None
+        except BotoCoreError as error:
+            raise SettingsError(f"{self.id}: AWS credentials: {error}", kind="credentials") from error
+        if not credentials:
+            raise SettingsError(
+                f"{self.id}: no AWS credentials: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not set",
+                hint="export them, or AWS_PROFILE, or AWS_BEARER_TOKEN_BEDROCK",
+                kind="credentials",
+            )
+        request = AWSRequest("POST", url, data=content, headers={"Content-Type": "application/json"})
+        SigV4Auth(credentials, "bedrock", self._region()).add_auth(request)
+        return dict(request.headers)
+
+    def _region(self) -> str:
+        """boto3 ignores AWS_REGION, which AWS's other tools and the reference documents use."""
+        region = self.cloud.region or os.environ.get("AWS_REGION")
+        try:
+            region = region or boto3.Session().region_name
+        except BotoCoreError as error:  # a profile that does not exist
+            raise SettingsError(f"{self.id}: {error}") from error
+        if not region:
+            raise SettingsError(
+                f"{self.id}: no AWS region", hint="give --region, or set AWS_REGION, or a profile's region"
+            )
+        return region
+
+    def refused(self, settings: ModelSettings) -> Mapping[str, str]:
+        """See `ProtocolModel.refused`."""
+        given = {"seed": settings.seed is not None, "user_id": settings.user_id is not None}
+        return {name: "the Converse API has no field for it" for name, is_given in given.items() if is_given}
+
+    def body(self, messages: Sequence[ModelMessage], settings: ModelSettings) -> dict[str, Any]:
+        """See `ProtocolModel.body`."""
+        body: dict[str, Any] = {
+            "messages": [
+                {"role": turn["role"], "content": [{"text": turn["content"]}]}
+                for turn in turns(messages, with_system=False)
+            ]
+        }
+        if system := system_prompt(messages):
+            body["system"] = [{"text": system}]
+        inference = {
+            "maxTokens": settings.max_tokens,
+            "temperature": settings.temperature,
+            "topP": settings.top_p,
+            "stopSequences": list(settings.stop) or None,
+        }
+        if given := {name: value for name, value in inference.items() if value is not None}:
+            body["inferenceConfig"] = given
+        if settings.effort and (more := self._effort(settings.effort)):
+            body["additionalModelRequestFields"] = more
+        return body
+
+    def _effort(self, effort: str) -> dict[str, Any]:
+        """Converse passes what is model-specific through; each family has its own words for it."""
+        if "anthropic" in self.model:
+            if effort == "none":
+                return {"thinking": {"type": "disabled"}}
+            return {"thinking": {"type": "enabled", "budget_tokens": _BUDGETS[effort]}}
+        return {"reasoning_effort": effort}
+
+    def decode(self, response: httpx2.Response) -> Iterator[Event]:
+        """See `ProtocolModel.decode`: frames of application/vnd.amazon.eventstream, or a JSON document."""
+        if "eventstream" not in response.headers.get("content-type", ""):
+            yield from events(self.id, response)
+            return
+        frames = EventStreamBuffer()
+        with network_errors(self.id, response.request):
+            for chunk in response.iter_bytes():
+                frames.add_data(chunk)
+                try:
+                    for frame in frames:
+                        name = frame.headers.get(":exception-type") or frame.headers.get(":event-type") or "error"
+                        yield str(name), json.loads(frame.payload or b"{}")
+                except ParserError as error:
+                    raise NetworkError(f"{self.id}: a broken frame: {error}", kind="stream") from error
+
+    def read(self, events: Iterable[Event], reply: Reply) -> Iterator[StreamEvent]:
+        """See `ProtocolModel.read`."""
+        for name, data in events:
+            if name.endswith("Exception") or name == "error":
+                raise provider_error(self.id, None, {"message": data.get("message"), "code": name}, secret=self.key)
+            yield from reply.start()
+            if told := data.get("usage"):
+                yield from reply.usage(_usage(told))
+            if name == BODY:
+                yield from _document(self.id, data, reply)
+            elif name == "contentBlockStart":
+                start = data.get("start") or {}
+                if "toolUse" in start:
+                    _tool(start["toolUse"], reply)
+                reply.part()
+            elif name == "contentBlockDelta":
+                yield from _block(data["delta"], reply)
+            if word := data.get("stopReason"):
+                reply.finished(_FINISH, word)
+
+
+def _document(who: str, data: Mapping[str, Any], reply: Reply) -> Iterator[StreamEvent]:
+    """The whole answer of /converse, where a stream was asked for."""
+    message = (data.get("output") or {}).get("message")
+    if message is None:
+        raise no_reply(who, "an answer without a message in it")
+    reply.ended = True
+    for block in message.get("content") or ():
+        if "toolUse" in block:
+            _tool(block["toolUse"], reply)
+        yield from _block(block, reply)
+
+
+def _block(block: Mapping[str, Any], reply: Reply) -> Iterator[StreamEvent]:
+    """A content block, or the piece of one that an event brings."""
+    reasoning = block.get("reasoningContent") or {}
+    yield from reply.thinking((reasoning.get("reasoningText") or reasoning).get("text") or "")
+    cited = block.get("citationsContent") or {}
+    for piece in (block, *(cited.get("content") or ())):
+        yield from reply.text(piece.get("text") or "")
+    if not {"text", "citationsContent", "citation"} & block.keys():
+        reply.part()
+
+
+def _tool(call: Mapping[str, Any], reply: Reply) -> None:
+    """A tool that runs at Amazon is no call for us (nova_grounding, nova_code_interpreter)."""
+    if call.get("type") != "server_tool_use":
+        reply.tool_call(call.get("name"))
+
+
+def _usage(told: Mapping[str, Any]) -> Usage:
+    """Usage of one reply. Bedrock counts cached input apart; its total includes it."""
+    read = count(told.get("cacheReadInputTokens", told.get("cacheReadInputTokenCount")))
+    written = count(told.get("cacheWriteInputTokens", told.get("cacheWriteInputTokenCount")))
+    fresh, response = count(told.get("inputTokens")), count(told.get("outputTokens"))
+    request = None if fresh is None else fresh + (read or 0) + (written or 0)
+    named = {"cached_tokens": read, "cache_write_tokens": written}
+    details = other_counts(told, _MAPPED) | {name: value for name, value in named.items() if value is not None}
+    return Usage(1, request, response, count(told.get("totalTokens")), details or None)

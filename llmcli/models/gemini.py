@@ -1,0 +1,152 @@
+"""Gemini generateContent (ai.google.dev/api/generate-content); `vertex.py` has what Google Cloud does differently."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+from urllib.parse import quote
+
+from llmcli.errors import ProviderError, provider_error
+from llmcli.messages import FinishReason, ModelMessage, ModelSettings, StreamEvent
+from llmcli.models.http import HTTPModel
+from llmcli.models.protocol import system_prompt, turns
+from llmcli.models.reply import Reply
+from llmcli.models.wire import BODY, Event, no_reply
+from llmcli.usage import Usage, count
+
+# Vertex names them by number where it speaks from gRPC (google.cloud.aiplatform.v1.Candidate.FinishReason).
+_WORDS = dict(
+    enumerate(
+        [
+            "UNSPECIFIED",
+            "STOP",
+            "MAX_TOKENS",
+            "SAFETY",
+            "RECITATION",
+            "OTHER",
+            "BLOCKLIST",
+            "PROHIBITED_CONTENT",
+            "SPII",
+            "MALFORMED_FUNCTION_CALL",
+            "MODEL_ARMOR",
+        ]
+    )
+)
+_FINISH: Mapping[str, FinishReason] = {
+    "STOP": "stop",
+    "MAX_TOKENS": "length",
+    "MALFORMED_FUNCTION_CALL": "tool_call",
+    "UNEXPECTED_TOOL_CALL": "tool_call",
+    "TOO_MANY_TOOL_CALLS": "tool_call",
+    **dict.fromkeys(
+        ("SAFETY", "RECITATION", "LANGUAGE", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "MODEL_ARMOR", "IMAGE_SAFETY"),
+        "content_filter",
+    ),
+}
+# Models of the 2.5 family think within a budget of tokens, later ones at a level.
+_BUDGETED = re.compile(r"gemini-2\.5")
+_BUDGETS = {"none": 0, "minimal": 512, "low": 1024, "medium": 8192, "high": 24576, "xhigh": 24576, "max": 24576}
+_LEVELS = {"none": "minimal", "xhigh": "high", "max": "high"}
+
+
+class GeminiModel(HTTPModel):
+    """A model behind the Gemini API."""
+
+    def url(self) -> str:
+        """See `HTTPModel.url`."""
+        return f"{self.provider.address}/v1beta/models/{quote(self.model)}:streamGenerateContent?alt=sse"
+
+    def authorization(self, url: str, content: bytes) -> Mapping[str, str]:
+        """See `HTTPModel.authorization`."""
+        return {"x-goog-api-key": self.key or ""}
+
+    def refused(self, settings: ModelSettings) -> Mapping[str, str]:
+        """See `ProtocolModel.refused`."""
+        return {"user_id": "the Gemini API has no field for it"} if settings.user_id is not None else {}
+
+    def body(self, messages: Sequence[ModelMessage], settings: ModelSettings) -> dict[str, Any]:
+        """See `ProtocolModel.body`."""
+        roles = {"user": "user", "assistant": "model"}
+        contents = [
+            {"role": roles[turn["role"]], "parts": [{"text": turn["content"]}]}
+            for turn in turns(messages, with_system=False)
+        ]
+        generation = {
+            "maxOutputTokens": settings.max_tokens,
+            "temperature": settings.temperature,
+            "topP": settings.top_p,
+            "seed": settings.seed,
+            "stopSequences": list(settings.stop) or None,
+            "thinkingConfig": self._thinking(settings),
+        }
+        generation = {name: value for name, value in generation.items() if value is not None}
+        body: dict[str, Any] = {"contents": contents}
+        if system := system_prompt(messages):
+            body["systemInstruction"] = {"parts": [{"text": system}]}
+        if generation:
+            body["generationConfig"] = generation
+        return body
+
+    def _thinking(self, settings: ModelSettings) -> dict[str, Any] | None:
+        if settings.effort is None:
+            return {"includeThoughts": True} if re.match(r"gemini-(2\.5|[3-9])", self.model) else None
+        if _BUDGETED.match(self.model):
+            budget = _BUDGETS[settings.effort]
+            return {"thinkingBudget": budget, "includeThoughts": budget > 0}
+        return {"thinkingLevel": _LEVELS.get(settings.effort, settings.effort), "includeThoughts": True}
+
+    def read(self, events: Iterable[Event], reply: Reply) -> Iterator[StreamEvent]:
+        """See `ProtocolModel.read`. There is no end marker: a stream without a finish reason was cut."""
+        counts: dict[str, Any] = {}  # in every chunk, cumulative; one that is missing stays as it was
+        for name, data in events:
+            yield from reply.start(data.get("modelVersion"))
+            if told := data.get("usageMetadata"):
+                counts |= {field: value for field, value in told.items() if value is not None}
+                yield from reply.usage(_usage(counts))
+            if data.get("error"):
+                raise provider_error(self.id, None, data, secret=self.key)
+            candidates = data.get("candidates") or ()
+            if feedback := data.get("promptFeedback", {}).get("blockReason"):
+                why = data["promptFeedback"].get("blockReasonMessage") or ""
+                raise ProviderError(
+                    f"{self.id}: the prompt was blocked: {feedback} {why}".strip(), kind="content_filter"
+                )
+            if name == BODY and not candidates and not counts:
+                raise no_reply(self.id, "an answer without a candidate in it")
+            reply.ended = reply.ended or name == BODY
+            for candidate in candidates:
+                if not candidate.get("index"):  # of several, the first
+                    yield from _candidate(candidate, reply)
+
+
+def _candidate(candidate: Mapping[str, Any], reply: Reply) -> Iterator[StreamEvent]:
+    for part in (candidate.get("content") or {}).get("parts") or ():
+        if part.get("thought"):
+            yield from reply.thinking(part.get("text") or "")
+        elif "text" in part:
+            yield from reply.text(part["text"])
+        elif "functionCall" in part:
+            reply.tool_call(part["functionCall"].get("name"))
+        else:  # code that was run, and what it said
+            reply.part()
+    if word := candidate.get("finishReason"):
+        reply.finished(_FINISH, _WORDS.get(word, word), candidate.get("finishMessage"))
+
+
+def _usage(told: Mapping[str, Any]) -> Usage:
+    """Usage of one reply. The candidates do not include what was thought, the prompt not what tools were given."""
+    tokens = {
+        name.removesuffix("TokenCount"): count(value) for name, value in told.items() if name.endswith("TokenCount")
+    }
+    thought, tools = tokens.get("thoughts"), tokens.get("toolUsePrompt")
+    prompt, answered = tokens.get("prompt"), tokens.get("candidates")
+    request = None if prompt is None else prompt + (tools or 0)
+    response = None if answered is None and thought is None else (answered or 0) + (thought or 0)
+    named = {
+        "cached_tokens": tokens.get("cachedContent"),
+        "reasoning_tokens": thought,
+        "toolUsePromptTokenCount": tools,
+    }
+    details = {name: value for name, value in named.items() if value is not None}
+    return Usage(1, request, response, tokens.get("total"), details or None)

@@ -1,0 +1,37 @@
+"""Gemini on Google Cloud: an address by region and project, and an access token instead of a key."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+from llmcli.models.gemini import GeminiModel
+from llmcli.models.google_auth import GoogleCredentials
+
+
+class VertexModel(GeminiModel):
+    """A Gemini model behind Vertex AI."""
+
+    def __init__(self, *args: Any, **named: Any) -> None:
+        super().__init__(*args, **named)
+        self._credentials = GoogleCredentials(
+            self.id, service_account=self.cloud.service_account, project=self.cloud.project
+        )
+
+    def url(self) -> str:
+        """See `HTTPModel.url`."""
+        region = self.cloud.region or os.environ.get("GOOGLE_CLOUD_LOCATION") or "us-central1"
+        host = {
+            "global": "https://aiplatform.googleapis.com",
+            "us": "https://aiplatform.us.rep.googleapis.com",
+            "eu": "https://aiplatform.eu.rep.googleapis.com",
+        }.get(region, f"https://{region}-aiplatform.googleapis.com")
+        address = host if self.provider.address == self.provider.base_url else self.provider.address
+        place = f"projects/{self._credentials.project()}/locations/{region}"
+        return f"{address}/v1/{place}/publishers/google/models/{quote(self.model)}:streamGenerateContent?alt=sse"
+
+    def authorization(self, url: str, content: bytes) -> Mapping[str, str]:
+        """See `HTTPModel.authorization`."""
+        return {"Authorization": f"Bearer {self._credentials.token()}"}
