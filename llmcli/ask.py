@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import os
+import re
 import traceback
 from collections.abc import Sequence
 from contextlib import closing
@@ -12,7 +14,7 @@ from typing import Any
 
 from llmcli.config import Config, bare_config, load_config
 from llmcli.conversation import Conversation
-from llmcli.credentials import redact
+from llmcli.credentials import Cloud, keys_in, public_address
 from llmcli.errors import (
     ClosedPipe,
     IncompleteReply,
@@ -25,10 +27,12 @@ from llmcli.errors import (
 from llmcli.messages import ModelResponse, ModelSettings
 from llmcli.models import HTTPRequest, build_model
 from llmcli.prompt import Stdin, read_prompt, read_text
-from llmcli.providers import PROVIDERS
 from llmcli.render import Renderer, Report, Stderr, Stdout, make_renderer, show
 
 __all__ = ["Options", "ask"]
+
+
+_LONE = re.compile("[\ud800-\udfff]")  # how Python holds a byte of argv or the environment that is not UTF-8
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,9 @@ class Options:
     api_key_file: str | None = None
     timeout: float | None = None
     user_id: str | None = None
+    region: str | None = None
+    project: str | None = None
+    service_account: str | None = None
     stream: bool | None = None
     color: bool | None = None
     lenient: bool | None = None
@@ -75,12 +82,17 @@ def ask(options: Options) -> int:
     error: LlmcliError | None = None
     try:
         config = load_config(given)
+        stderr.color(config["color"])
         report.model, chosen_because = config.model_name(os.environ)
         if chosen_because:
             stderr.line(f"note: {chosen_because}")
         conversation, prompt = _prepare(options, config, report.model, stderr)
+        report.secrets = stderr.secrets
         if options.dry_run:
-            stdout.write(_shown(conversation.preview(prompt)))
+            request = conversation.preview(prompt)
+            for note in request.notes:
+                stderr.line(f"note: {note}")
+            stdout.write(_shown(request))
             return 0
     except KeyboardInterrupt:
         error = Interrupted("interrupted")
@@ -92,7 +104,7 @@ def ask(options: Options) -> int:
         stdout,
         stderr,
         extract=options.extract,
-        thinking=_wanted(config["thinking"], stderr),
+        thinking=_wanted(config["thinking"], stderr) and not options.quiet,
         at_once=not config["stream"],
     )
     if conversation and not error:
@@ -122,7 +134,7 @@ def _finish(report: Report, renderer: Renderer, options: Options, config: Config
     notes = []
     if response and not report.error:
         report.error = _shortfall(response)
-        if report.error and config["allow_incomplete"]:
+        if isinstance(report.error, IncompleteReply) and config["allow_incomplete"]:
             notes.append(report.error.message)
             report.error = None
         if response.finish_reason == "stop" and not response.text:
@@ -135,7 +147,7 @@ def _finish(report: Report, renderer: Renderer, options: Options, config: Config
     if not report.error:
         return 0
     if options.debug:
-        stderr.write(redact("".join(traceback.format_exception(report.error)), PROVIDERS, os.environ))
+        stderr.write("".join(traceback.format_exception(report.error)))
     stderr.error(report.error)
     if options.verbose and isinstance(report.error, ProviderError) and report.error.request_id:
         stderr.line(f"request id: {report.error.request_id}")
@@ -144,11 +156,21 @@ def _finish(report: Report, renderer: Renderer, options: Options, config: Config
 
 def _prepare(options: Options, config: Config, model_name: str, stderr: Stderr) -> tuple[Conversation, str]:
     """The conversation and the prompt; all that can be wrong with the person's input is found here."""
+    stderr.secrets = keys_in(os.environ, config.providers)
     stdin = Stdin()
+    _check(options, config)
     if not options.prompt and not options.file and stdin.is_terminal:
         raise UserError("there is no prompt; nothing was sent", hint='say something: llmcli "..."')
     key = read_text(options.api_key_file, "--api-key-file", stdin) if options.api_key_file else None
-    model = build_model(model_name, providers=config.providers, base_url=options.base_url, api_key=key)
+    stderr.secrets |= {(key or "").strip()}
+    model = build_model(
+        config.aliases.get(model_name, model_name),
+        providers=config.providers,
+        base_url=options.base_url,
+        api_key=key,
+        cloud=Cloud(options.region, options.project, options.service_account),
+    )
+    stderr.secrets |= model.secrets
     system = config["system"]
     if system and system.startswith("@"):
         system = read_text(system[1:], "--system", stdin)
@@ -165,9 +187,23 @@ def _prepare(options: Options, config: Config, model_name: str, stderr: Stderr) 
         extra=dict(map(_key_value, options.option)),
     )
     if options.verbose:
-        stderr.line(f"model: {model.id}")
+        stderr.line(f"model: {model.id} at {public_address(model.address) or 'no address'}")
     prompt = read_prompt(options.prompt, options.file, stdin, lambda line: stderr.line(f"note: {line}"))
     return Conversation(model, settings=settings, system=system), prompt
+
+
+def _check(options: Options, config: Config) -> None:
+    """Refuse what is no text, no number, or has no meaning together; argv and environment may hold any bytes."""
+    words = (*options.prompt, config["model"], config["system"], config["user_id"], *config["stop"])
+    for word in filter(None, words):
+        if _LONE.search(word):
+            place = _LONE.search(word)
+            raise UserError(f"not UTF-8: the byte at position {place.start() if place else 0} of {word!r}")
+    for name in ("temperature", "top_p", "timeout"):
+        if config[name] is not None and not math.isfinite(config[name]):
+            raise UserError(f"--{name.replace('_', '-')} must be a number, not {config[name]}")
+    if options.extract and config["format"] in ("json", "ndjson"):
+        raise UserError("--extract and JSON exclude each other", hint="take the text field, or leave out one of them")
 
 
 def _key_value(text: str) -> tuple[str, Any]:
@@ -176,9 +212,13 @@ def _key_value(text: str) -> tuple[str, Any]:
     if not key or not equals:
         raise UserError(f"--option {text!r} is not KEY=VALUE")
     try:
-        return key, json.loads(value, parse_constant=lambda word: word)
-    except ValueError:
-        return key, value
+        parsed = json.loads(value)
+        json.dumps(parsed, allow_nan=False, ensure_ascii=False).encode()
+    except (ValueError, RecursionError):
+        parsed = value
+    if _LONE.search(key + value):
+        raise UserError(f"--option {text!r} is not UTF-8")
+    return key, parsed
 
 
 def _wanted(said: bool | None, stderr: Stderr) -> bool:

@@ -6,29 +6,29 @@ import difflib
 import os
 import sys
 from collections.abc import Callable, Iterable
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 from typer.core import TyperGroup
 
 from llmcli import __version__
 from llmcli import options as opt
+from llmcli.completion import complete_provider
 from llmcli.errors import LlmcliError, UserError
+from llmcli.render.terminal import Stderr, Stdout
 
 # Commands of later versions: a lone word like that is no prompt that somebody meant to pay for.
-_RESERVED = ("chat", "models", "log", "keys", "usage")
+_RESERVED = ("chat", "log", "keys", "usage")
 
 
 class _AskByDefault(TyperGroup):
     """A group whose `ask` needs no name. Typer has no public way to say this: hence the pinned version."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Put `ask` in front, unless the first word is a command; one that is nearly a command is refused."""
+        """Put `ask` in front, unless the first word is a command."""
         first = args[0] if args else ""
         if first in (*self.commands, "--help", "-h", "--version") or (ctx.resilient_parsing and not args):
             return super().parse_args(ctx, args)
-        if first and not ctx.resilient_parsing and all(word.startswith("-") for word in args[1:]):
-            _refuse_misspelt(first, self.commands)
         return super().parse_args(ctx, ["ask", *args])
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
@@ -48,10 +48,11 @@ class _AskByDefault(TyperGroup):
 
 
 def _refuse_misspelt(word: str, commands: Iterable[str]) -> None:
-    near = difflib.get_close_matches(word, [*commands, *_RESERVED], 1, 0.8)
-    if near:
-        meant = f"this version has no command {near[0]}" if near[0] in _RESERVED else f"did you mean {near[0]}?"
-        raise UserError(f"{word}: {meant}", hint=f"to send it as a prompt: llmcli -- {word}")
+    near = next(iter(difflib.get_close_matches(word, [*commands, *_RESERVED], 1, 0.8)), None)
+    if near is None:
+        return
+    meant = f"this version has no command {near}" if near in _RESERVED else f"did you mean {near}?"
+    raise UserError(f"{word}: {meant}", hint=f"to send it as a prompt: llmcli -- {word}")
 
 
 app = typer.Typer(
@@ -107,6 +108,9 @@ def ask(
     api_key_file: opt.ApiKeyFile = None,
     timeout: opt.Timeout = None,
     user_id: opt.UserId = None,
+    region: opt.Region = None,
+    project: opt.Project = None,
+    service_account: opt.ServiceAccount = None,
     stream: opt.Stream = None,
     color: opt.Color = None,
     lenient: opt.Lenient = None,
@@ -117,6 +121,9 @@ def ask(
     debug: opt.Debug = False,
 ) -> None:
     """Send one prompt; the default command."""
+    said_to_be_a_prompt = "--" in sys.argv or sys.argv[1:2] == ["ask"]
+    if prompt and not said_to_be_a_prompt and (len(prompt) == 1 or prompt[0] in _RESERVED):
+        _refuse_misspelt(prompt[0], cast(Any, ctx.parent).command.commands)
     from llmcli.ask import Options
     from llmcli.ask import ask as run
 
@@ -129,6 +136,27 @@ def providers(json: Annotated[bool, typer.Option("--json", help="As JSON.")] = F
     from llmcli.listing import providers_json, providers_table
 
     _listing(providers_json if json else providers_table)
+
+
+@app.command()
+def models(
+    provider: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="PROVIDER", help="Only this one's.", show_default=False, autocompletion=complete_provider
+        ),
+    ] = None,
+    live: Annotated[bool, typer.Option("--live", help="Ask the provider itself which it has.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """Known models: context window and estimated price.
+
+    The window is in tokens, the price in USD per million tokens, in and out. A + marks a price that rises with the
+    length of the prompt, a - what is not known.
+    """
+    from llmcli.listing import models_json, models_table
+
+    _listing(lambda: (models_json if json else models_table)(provider, live))
 
 
 @config_app.command("show")
@@ -148,31 +176,42 @@ def config_path() -> None:
 
 
 def _listing(text: Callable[[], str]) -> None:
-    from llmcli.render.terminal import Stdout
-
     Stdout().write(text())
 
 
 def main() -> int:
     """Run the command in `sys.argv` and return its exit code; every error has been said by then."""
-    from llmcli.render.terminal import Stderr
-
     if "_LLMCLI_COMPLETE" in os.environ:
         from llmcli.completion import register
 
         register()
+    code = _run()
+    try:
+        Stdout().flush()
+    except LlmcliError as error:
+        return code or _said(error)
+    return code
+
+
+def _run() -> int:
     try:
         app(prog_name="llmcli")
-    except SystemExit as done:  # how typer ends
-        return done.code if isinstance(done.code, int) else 0
+    except SystemExit as done:  # how typer ends; a closed pipe it marks by what it puts in the place of stdout
+        closed = type(sys.stdout).__name__ == "PacifyFlushWrapper"
+        return 141 if closed else done.code if isinstance(done.code, int) else 0
     except LlmcliError as error:
-        if error.exit_code != 141:
-            Stderr().error(error)
-        return error.exit_code
+        return _said(error)
+    except OSError as error:  # what prints by itself, as --help does, onto a full disk
+        return _said(LlmcliError(f"cannot write to stdout: {error.strerror}", kind="output"))
     except Exception as error:
         if "--debug" in sys.argv or os.environ.get("LLMCLI_DEBUG"):
             raise
         what = f"a fault of llmcli itself: {type(error).__name__}: {error}"
-        Stderr().error(LlmcliError(what, hint="please report it, with what --debug prints"))
-        return 1
+        return _said(LlmcliError(what, hint="please report it, with what --debug prints"))
     return 0
+
+
+def _said(error: LlmcliError) -> int:
+    if error.exit_code != 141:
+        Stderr().error(error)
+    return error.exit_code

@@ -17,7 +17,7 @@ from typer._completion_classes import BashComplete
 
 from llmcli.providers import PROVIDERS
 
-__all__ = ["SCRIPTS", "complete_model", "register", "script"]
+__all__ = ["SCRIPTS", "complete_model", "complete_provider", "register", "script"]
 
 SCRIPTS = {"bash": "llmcli.bash", "zsh": "llmcli.zsh", "fish": "llmcli.fish", "powershell": "llmcli.ps1"}
 
@@ -42,7 +42,8 @@ _llmcli_completion() {
     cur+=$rest
     COMPREPLY=()
     case $prev:$cur in
-        -f:* | --file:* | --api-key-file:* | *:--file=* | *:--api-key-file=* | *[\<\>]:* | *:*[\<\>]*)
+        -f:* | --file:* | --api-key-file:* | --service-account:* | *:--file=* | *:--api-key-file=* | \
+            *:--service-account=* | *[\<\>]:* | *:*[\<\>]*)
             compopt -o default 2>/dev/null
             return
             ;;
@@ -67,7 +68,8 @@ _ZSH = r"""#compdef llmcli
 _llmcli() {
     local run=${~words[1]} line value
     local -a whole open
-    if [[ ${words[CURRENT-1]} == (-f|--file|--api-key-file) ]] || compset -P '(--file|--api-key-file)='; then
+    if [[ ${words[CURRENT-1]} == (-f|--file|--api-key-file|--service-account) ]] ||
+        compset -P '(--file|--api-key-file|--service-account)='; then
         _files
         return
     fi
@@ -91,8 +93,8 @@ fi
 _FISH = r"""@HEAD@
 
 function __llmcli_wants_file
-    contains -- (commandline -opc)[-1] -f --file --api-key-file
-    or string match -qr -- '^--(file|api-key-file)=' (commandline -ct)
+    contains -- (commandline -opc)[-1] -f --file --api-key-file --service-account
+    or string match -qr -- '^--(file|api-key-file|service-account)=' (commandline -ct)
 end
 
 function __llmcli_complete
@@ -140,6 +142,12 @@ def complete_model(incomplete: str) -> list[str]:
         for full in (f"{name}:", *(f"{name}:{model}" for model in row.models))
         if full.startswith(incomplete)
     ]
+
+
+def complete_provider(incomplete: str) -> list[str]:
+    """The prefixes and aliases that begin like `incomplete`."""
+    names = (name for row in PROVIDERS.values() for name in (row.name, *row.aliases))
+    return [name for name in names if name.startswith(incomplete)]
 
 
 class _Candidates(BashComplete):

@@ -61,15 +61,15 @@ class Config:
         return self.settings[name].value
 
     def model_name(self, environ: Mapping[str, str]) -> tuple[str, str | None]:
-        """The model to use, aliases resolved, and a line for the person where nobody chose it.
+        """The model as it was asked for, and a line for the person where nobody chose it.
 
         Without a choice it is the default model of the first provider whose key is in the environment.
         Raises SettingsError where there is none.
         """
         if (name := self["model"]) is not None:
-            return self.aliases.get(name, name), None
+            return name, None
         for row in self.providers.values():
-            if row.models and any(environ.get(key) for key in row.key_env):
+            if row.models and any(environ.get(key, "").strip() for key in row.key_env):
                 name = f"{row.name}:{row.models[0]}"
                 return name, f"using {name}, because its key is set; choose with -m or LLMCLI_MODEL"
         raise SettingsError(
@@ -82,7 +82,7 @@ class Config:
 def config_path(environ: Mapping[str, str] = os.environ) -> Path:
     """Where the settings file is looked for: below LLMCLI_HOME, else in the platform's folder."""
     if home := environ.get("LLMCLI_HOME"):
-        return Path(home).expanduser() / "config.toml"
+        return Path(os.path.expanduser(home)) / "config.toml"
     from platformdirs import user_config_path
 
     return user_config_path("llmcli") / "config.toml"
@@ -137,13 +137,13 @@ def _read(path: Path) -> SettingsFile | None:
     from llmcli.settings_file import SettingsFile
 
     try:
-        return SettingsFile.model_validate(tomllib.loads(content.decode("utf-8")))
+        return SettingsFile.model_validate(tomllib.loads(content.decode("utf-8-sig")))
     except UnicodeDecodeError as error:
         raise SettingsError(f"{path} is not UTF-8 text: byte {error.start}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise SettingsError(f"{path} is no valid TOML: {error}", hint="correct it, or move it away") from error
     except ValidationError as error:
         raise SettingsError(f"{path}: {_faults(error)}", hint="the README lists the settings") from error
+    except (ValueError, RecursionError) as error:
+        raise SettingsError(f"{path} is no valid TOML: {error}", hint="correct it, or move it away") from error
 
 
 def _from_environ(environ: Mapping[str, str]) -> dict[str, object]:
@@ -177,6 +177,8 @@ def _rows(own: Mapping[str, ProviderSettings], path: Path) -> Mapping[str, Provi
             if not settings.base_url:
                 raise SettingsError(f"{path}: providers.{name}: a provider of one's own needs a base_url")
             row = Provider(name, settings.protocol or "openai", settings.base_url)
+        if "protocol" in changes:
+            changes["home_protocol"] = None
         if base_url := changes.pop("base_url", None):
             changes["address"] = base_url
         rows[name] = replace(row, **changes)

@@ -1,19 +1,23 @@
-"""The tables of `llmcli providers` and `llmcli config show`, for people and as JSON."""
+"""The tables of `llmcli providers`, `llmcli models` and `llmcli config show`, for people and as JSON."""
 
 from __future__ import annotations
 
 import json
 import os
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from decimal import Decimal
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+from llmcli.catalogue import KnownModel, known_models
 from llmcli.config import load_config
 from llmcli.credentials import with_address
-from llmcli.errors import SettingsError
-from llmcli.providers import Provider
+from llmcli.errors import SettingsError, UserError
+from llmcli.providers import Provider, find_provider
+from llmcli.render.terminal import Stderr
 
-__all__ = ["providers_json", "providers_table", "settings_json", "settings_table"]
+__all__ = ["models_json", "models_table", "providers_json", "providers_table", "settings_json", "settings_table"]
 
 
 def providers_json() -> str:
@@ -29,7 +33,7 @@ def providers_table() -> str:
             ", ".join(row["aliases"]),
             row["protocol"],
             row["address"] or "none yet",
-            " or ".join(row["key_variables"]) or "none needed",
+            row["other_login"] or " or ".join(row["key_variables"]) or "none needed",
             "set" if row["key_set"] else "-",
         )
         for row in _providers()
@@ -43,21 +47,74 @@ def _providers() -> list[dict[str, Any]]:
 
 
 def _provider(row: Provider) -> dict[str, Any]:
-    try:
-        address = with_address(row, os.environ).address
-    except SettingsError:
-        address = ""
+    with suppress(SettingsError):  # it has none yet
+        row = with_address(row, os.environ)
+    address = row.address
     return {
         "prefix": row.name,
         "aliases": list(row.aliases),
-        "protocol": row.protocol,
+        "protocol": row.spoken,
         "address": _public(address) or None,
         "address_variable": row.address_variable,
         "key_variables": list(row.key_env),
+        "other_login": row.other_login,
         "key_needed": row.needs_key,
         "key_set": any(os.environ.get(name) for name in row.key_env) or bool(row.key_command),
         "default_model": next(iter(row.models), None),
     }
+
+
+def models_json(provider: str | None, live: bool) -> str:
+    """One object a model, in a list; null is what is not known."""
+    models = [
+        {
+            "provider": one.provider,
+            "model": one.model,
+            "context_window": one.context_window,
+            "input_usd_per_million": None if one.input_usd is None else float(one.input_usd),
+            "output_usd_per_million": None if one.output_usd is None else float(one.output_usd),
+        }
+        for one in _models(provider, live)
+    ]
+    return json.dumps(models, indent=2, ensure_ascii=False) + "\n"
+
+
+def models_table(provider: str | None, live: bool) -> str:
+    """One line a model; what it begins with can be given to -m."""
+    rows = [
+        (
+            f"{one.provider}:{one.model}",
+            "-" if one.context_window is None else f"{one.context_window:,}",
+            _price(one.input_usd, one.tiered),
+            _price(one.output_usd, one.tiered),
+        )
+        for one in _models(provider, live)
+    ]
+    money = "USD/M" if live else "est. USD/M"  # a provider knows its own prices
+    return _table(("model", "context", f"{money} in", f"{money} out"), rows, numbers=3)
+
+
+def _models(provider: str | None, live: bool) -> list[KnownModel]:
+    config = load_config({})
+    rows = [find_provider(provider, config.providers)] if provider else list(config.providers.values())
+    if not live:
+        found = [model for row in rows for model in known_models(row)]
+        if not found:
+            Stderr().line(f"note: no model of {provider} is known; `llmcli models {provider} --live` asks it")
+        return found
+    if not provider:
+        raise UserError("--live needs a provider to ask", hint="name one: llmcli models openai --live")
+    from llmcli.models.live import live_models
+
+    return live_models(rows[0], os.environ, config["timeout"])
+
+
+def _price(usd: Decimal | None, tiered: bool) -> str:
+    """With two places at least, and no digit lost."""
+    if usd is None:
+        return "-"
+    whole, _, part = f"{usd.normalize():f}".partition(".")
+    return f"{whole}.{part:0<2}{'+' if tiered else ''}"
 
 
 def settings_json() -> str:
@@ -85,9 +142,16 @@ def _public(address: str) -> str:
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]], numbers: int = 0) -> str:
+    """Columns as wide as they need; the last `numbers` of them stand to the right."""
     lines = [head, *rows]
+    text = len(head) - numbers
     widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
     return "".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() + "\n" for line in lines
+        "  ".join(
+            cell.ljust(width) if column < text else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        + "\n"
+        for line in lines
     )

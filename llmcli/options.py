@@ -69,6 +69,11 @@ Timeout = Annotated[
 UserId = Annotated[
     str | None, typer.Option("--user-id", metavar="TEXT", help="End-user identifier, where there is one.")
 ]
+Region = Annotated[str | None, typer.Option("--region", metavar="NAME", help="Region of Bedrock or Vertex.")]
+Project = Annotated[str | None, typer.Option("--project", metavar="NAME", help="Google Cloud project for Vertex.")]
+ServiceAccount = Annotated[
+    str | None, typer.Option("--service-account", metavar="FILE", help="Google service account's key file, for Vertex.")
+]
 Stream = Annotated[bool | None, typer.Option("--stream/--no-stream", help="Text as it arrives, or all at the end.")]
 Color = Annotated[bool | None, typer.Option("--color/--no-color", help="Colour on stderr. NO_COLOR is honoured.")]
 Lenient = Annotated[

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import select
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from llmcli.errors import UserError
@@ -41,6 +43,8 @@ class Stdin:
         if sys.stdin is None:
             raise UserError(f"{user} wants stdin, which is closed")
         self._used_by = user
+        with suppress(OSError):
+            os.set_blocking(sys.stdin.fileno(), True)  # else a pause of the writer passes for the end
         if while_silent and not self.is_terminal and not _readable_within(_SILENCE_S):
             while_silent()
         try:
@@ -56,27 +60,31 @@ def read_prompt(words: Sequence[str], files: Sequence[str], stdin: Stdin, tell: 
     `-` as the only word, or no word at all, takes stdin as the prompt; `-` as a file takes it as a file.
     `tell` gets a line for the person when stdin stays silent. Raises UserError where nothing is left to send.
     """
-    blocks = [_fenced("stdin" if name == "-" else name, read_text(name, "--file", stdin)) for name in files]
+
+    def waiting() -> None:
+        tell("waiting for stdin, which is open and silent; add </dev/null if nothing shall come from it")
+
+    blocks = [_fenced("stdin" if name == "-" else name, read_text(name, "--file", stdin, waiting)) for name in files]
     said = " ".join(words)
     if said == "-":
         said = stdin.read("the prompt -")
     elif stdin.free and not stdin.is_terminal:
-        wait = "waiting for stdin, which is open and silent; add </dev/null if nothing shall come from it"
-        piped = stdin.read("the prompt", (lambda: tell(wait)) if said or files else None)
+        piped = stdin.read("the prompt", waiting if said or files else None)
         said = "\n\n".join(filter(None, (said, piped)))
     if not said.strip() and not files:
         raise UserError("the prompt is empty; nothing was sent", hint='say something: llmcli "..."')
     return "\n\n".join(filter(None, (*blocks, said)))
 
 
-def read_text(name: str, option: str, stdin: Stdin) -> str:
+def read_text(name: str, option: str, stdin: Stdin, while_silent: Callable[[], None] | None = None) -> str:
     """A text file as it is, `-` for stdin. Raises UserError that names the file, and the byte where it is not UTF-8."""
     if name == "-":
-        return stdin.read(f"{option} -")
+        return stdin.read(f"{option} -", while_silent)
     try:
-        content = Path(name).expanduser().read_bytes()
-    except OSError as error:
-        raise UserError(f"cannot read {name}: {error.strerror}", hint=f"check what {option} names") from error
+        content = Path(os.path.expanduser(name)).read_bytes()
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise UserError(f"cannot read {name}: {why}", hint=f"check what {option} names") from error
     return _decoded(content, name)
 
 
@@ -84,6 +92,7 @@ def _fenced(name: str, content: str) -> str:
     longest = max(map(len, re.findall(r"`{3,}", content)), default=2)
     fence = "`" * (longest + 1)
     newline = "" if content.endswith("\n") or not content else "\n"
+    name = name.encode("utf-8", "backslashreplace").decode()
     return f"{name}:\n{fence}\n{content}{newline}{fence}"
 
 

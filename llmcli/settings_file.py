@@ -17,14 +17,14 @@ class Defaults(_Strict):
     """Values for options that are not given; the names are those of the options."""
 
     system: str | None = None
-    temperature: Annotated[float, Field(ge=0)] | None = None
+    temperature: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     top_p: Annotated[float, Field(ge=0, le=1)] | None = None
     max_tokens: Annotated[int, Field(gt=0)] | None = None
     seed: int | None = None
     stop: Annotated[tuple[str, ...], BeforeValidator(lambda one: [one] if isinstance(one, str) else one)] | None = None
     effort: Effort | None = None
     user_id: str | None = None
-    timeout: Annotated[float, Field(gt=0)] | None = None
+    timeout: Annotated[float, Field(gt=0, le=1e6)] | None = None
     format: Literal["auto", "text", "json", "ndjson"] | None = None
     thinking: bool | None = None
     usage: bool | None = None
@@ -37,13 +37,15 @@ class Defaults(_Strict):
 class ProviderSettings(_Strict):
     """A provider of one's own, or changes to a built-in one; see `llmcli.providers.Provider` for the quirks."""
 
-    protocol: Literal["openai", "anthropic"] | None = None
+    protocol: Literal["openai", "openai-responses", "anthropic", "gemini", "cohere"] | None = None
     base_url: str | None = None
     key_env: Annotated[tuple[str, ...], BeforeValidator(lambda one: [one] if isinstance(one, str) else one)] | None = (
         None
     )
     key_command: str | None = None
-    headers: dict[str, Annotated[str, Field(pattern=r"^[\x20-\x7e]*$")]] | None = None
+    headers: (
+        dict[Annotated[str, Field(pattern=r"^[\w-]+$")], Annotated[str, Field(pattern=r"^[\x20-\x7e]*$")]] | None
+    ) = None
     models: tuple[str, ...] | None = None
     price_id: str | None = None
     max_tokens_field: str | None = None

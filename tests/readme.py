@@ -20,7 +20,7 @@ def providers() -> str:
         names = ", ".join(f"`{name}`" for name in (row.name, *row.aliases))
         address = row.base_url or ("offline" if row.offline else f"`{row.address_variable}`")
         keys = " or ".join(f"`{name}`" for name in row.key_env) or "none"
-        keys += " (optional)" if row.key_optional else ""
+        keys = row.other_login or (f"{keys} (optional)" if row.key_optional else keys)
         model = f"`{row.models[0]}`" if row.models else "name one"
         lines.append(f"| {names} | {address} | {keys} | {model} |")
     return "\n".join(lines)

@@ -61,8 +61,10 @@ class ExtractRenderer:
         block = first_code_block(text)
         if block is not None:
             self._stdout.write(block)
-        elif report.error is None:
-            self._stderr.line(text)
+            return
+        self._stderr.write(text)
+        self._stderr.fresh_line()
+        if report.error is None:
             report.error = ReplyMismatch("the reply has no fenced code block", hint="leave out --extract")
 
 
@@ -73,12 +75,12 @@ def first_code_block(text: str) -> str | None:
         opening = re.match(r" {0,3}(`{3,}|~{3,})([^\n]*)", line)
         if not opening or (opening[1][0] == "`" and "`" in opening[2]):
             continue
-        fence = opening[1]
+        fence, indent = opening[1], len(line) - len(line.lstrip(" "))
         block = []
         for inner in lines[number + 1 :]:
             closing = re.match(r" {0,3}(`{3,}|~{3,})\s*$", inner)
             if closing and closing[1][0] == fence[0] and len(closing[1]) >= len(fence):
                 break
-            block.append(inner)
+            block.append(re.sub(f"^ {{0,{indent}}}", "", inner))
         return "".join(block)
     return None

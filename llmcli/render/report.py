@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from llmcli.errors import LlmcliError, ProviderError
+from llmcli.errors import Interrupted, LlmcliError, ProviderError, redact
 from llmcli.messages import ModelResponse, StreamEvent, TextDelta
 
 __all__ = ["Report"]
@@ -16,13 +16,17 @@ SCHEMA = 1  # of the JSON object; a change of meaning counts it up
 
 @dataclass
 class Report:
-    """One reply: `model` as asked for, `response` as far as it came, `error` if there was one; times in seconds."""
+    """One reply: `model` as asked for, `response` as far as it came, `error` if there was one; times in seconds.
+
+    None of the `secrets` gets into what is shown of the error.
+    """
 
     model: str
     response: ModelResponse | None = None
     error: LlmcliError | None = None
     first_text_s: float | None = None
     duration_s: float | None = None
+    secrets: frozenset[str] = frozenset()
     _started: float = field(default_factory=time.monotonic)
 
     def note(self, event: StreamEvent) -> None:
@@ -39,12 +43,13 @@ class Report:
         """The object of `--format json`; its fields are described in the README."""
         response = self.response
         usage = response.usage if response else None
+        unanswered = "interrupted" if isinstance(self.error, Interrupted) else "error"
         failure = None
         if self.error:
             failure = {
                 "kind": self.error.kind,
                 "status": self.error.status,
-                "message": self.error.message,
+                "message": redact(self.error.message, self.secrets),
                 "hint": self.error.hint,
             }
         return {
@@ -55,7 +60,7 @@ class Report:
             "text": response.text if response else "",
             "thinking": response.thinking if response else None,
             "data": None,
-            "finish_reason": response.finish_reason if response else "error",
+            "finish_reason": response.finish_reason if response else unanswered,
             "usage": {
                 "requests": usage.requests if usage else 0,
                 "request_tokens": usage.request_tokens if usage else None,

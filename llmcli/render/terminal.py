@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import re
 import sys
+from contextlib import suppress
+from typing import TextIO
 
-from llmcli.errors import ClosedPipe, LlmcliError
+from llmcli.errors import ClosedPipe, LlmcliError, redact
 
 __all__ = ["Stderr", "Stdout", "harmless"]
 
@@ -19,11 +21,19 @@ def harmless(text: str) -> str:
     return _HARMFUL.sub("", text)
 
 
+def _abandon(stream: TextIO) -> None:
+    """Point a stream at nothing, so that the interpreter's last flush does not fail as well."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
 class Stdout:
     """Standard output: a pipe or a file gets the text's bytes as they are, a terminal gets it harmless."""
 
     def __init__(self) -> None:
         self.is_terminal = sys.stdout is not None and sys.stdout.isatty()
+        if sys.stdout is not None:
+            with suppress(OSError):
+                os.set_blocking(sys.stdout.fileno(), True)  # else a slow reader costs text
 
     def write(self, text: str) -> None:
         """Write and flush. Raises ClosedPipe when the reader has left, LlmcliError when the text cannot be kept."""
@@ -32,34 +42,43 @@ class Stdout:
         if self.is_terminal:
             text = harmless(text)
         try:
-            sys.stdout.buffer.write(text.encode("utf-8"))
+            # What is no text (a file's odd name, half an emoji) is shown as an escape, which JSON reads as one too.
+            sys.stdout.buffer.write(text.encode("utf-8", "backslashreplace"))
             sys.stdout.buffer.flush()
         except BrokenPipeError:
-            self._abandon()
+            _abandon(sys.stdout)
             raise ClosedPipe("stdout was closed by its reader") from None
         except OSError as error:
-            self._abandon()
+            _abandon(sys.stdout)
             raise LlmcliError(f"cannot write to stdout: {error.strerror}", kind="output") from error
 
-    @staticmethod
-    def _abandon() -> None:
-        """Point stdout at nothing, so that the interpreter's last flush does not fail as well."""
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    def flush(self) -> None:
+        """See to it that what others have printed is out; raises as `write` does."""
+        if sys.stdout is not None:
+            self.write("")
 
 
 class Stderr:
-    """Standard error: lines about the reply, dim where the terminal can, nothing but errors with `quiet`."""
+    """Standard error: lines about the reply, dim where the terminal can, nothing but errors with `quiet`.
+
+    None of the `secrets` gets through.
+    """
 
     def __init__(self, *, quiet: bool = False, color: bool | None = None) -> None:
         self.is_terminal = sys.stderr is not None and sys.stderr.isatty()
+        self.secrets: frozenset[str] = frozenset()
         self._quiet = quiet
-        plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
-        self._styled = self.is_terminal and (not plain if color is None else color)
         self._at_start = True
+        self.color(color)
+
+    def color(self, wanted: bool | None) -> None:
+        """Use colour, or not; None: as NO_COLOR and TERM say."""
+        plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+        self._styled = self.is_terminal and (not plain if wanted is None else wanted)
 
     def write(self, text: str, *, dim: bool = False) -> None:
         """Write text as it comes; a stderr that nobody reads is no reason to fail."""
-        text = harmless(text)
+        text = harmless(redact(text, self.secrets))
         if not text or sys.stderr is None:
             return
         self._at_start = text.endswith("\n")
@@ -68,8 +87,10 @@ class Stderr:
         try:
             sys.stderr.write(text)
             sys.stderr.flush()
-        except (OSError, UnicodeError):
-            return
+        except UnicodeError:
+            self.write(text.encode("ascii", "backslashreplace").decode())
+        except OSError:
+            _abandon(sys.stderr)
 
     def line(self, text: str, *, dim: bool = False) -> None:
         """A line of its own; not with --quiet."""
