@@ -64,7 +64,8 @@ ApiKeyFile = Annotated[
     str | None, typer.Option("--api-key-file", metavar="FILE", help="Read the key from a file; - is stdin.")
 ]
 Timeout = Annotated[
-    float | None, typer.Option(min=0.001, metavar="SECONDS", help="Longest silence of the provider. Default: 600.")
+    float | None,
+    typer.Option(min=0.001, max=1e6, metavar="SECONDS", help="Longest silence of the provider. Default: 600."),
 ]
 UserId = Annotated[
     str | None, typer.Option("--user-id", metavar="TEXT", help="End-user identifier, where there is one.")

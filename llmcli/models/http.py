@@ -12,7 +12,14 @@ import httpx2
 from llmcli import __version__
 from llmcli.messages import ModelSettings
 from llmcli.models.protocol import ProtocolModel
-from llmcli.models.wire import http_client, interruptible_names, network_errors, status_error, timeout
+from llmcli.models.wire import (
+    address_errors,
+    http_client,
+    interruptible_names,
+    network_errors,
+    status_error,
+    timeout,
+)
 
 
 class HTTPModel(ProtocolModel):
@@ -35,21 +42,19 @@ class HTTPModel(ProtocolModel):
         url, content = self.url(), json.dumps(body, ensure_ascii=False).encode()
         if transport or not self._client:
             self._client = http_client(transport)
-        request = self._client.build_request(
-            "POST",
-            url,
-            content=content,
-            headers={
-                "User-Agent": f"llmcli/{__version__}",
-                "Content-Type": "application/json",
-                **self.headers,
-                **self.authorization(url, content),
-            },
-            timeout=timeout(settings.timeout),
-        )
-        with interruptible_names(), network_errors(self.id, request):
-            response = self._client.send(request, stream=True)
-            if not response.is_success:
-                response.read()
-                raise status_error(self.id, response, self.key)
+        headers = {
+            "User-Agent": f"llmcli/{__version__}",
+            "Content-Type": "application/json",
+            **self.headers,
+            **self.authorization(url, content),
+        }
+        with address_errors(self.id), interruptible_names():
+            request = self._client.build_request(
+                "POST", url, content=content, headers=headers, timeout=timeout(settings.timeout)
+            )
+            with network_errors(self.id, request):
+                response = self._client.send(request, stream=True)
+                if not response.is_success:
+                    response.read()
+                    raise status_error(self.id, response, self.key)
         return response

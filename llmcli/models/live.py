@@ -14,7 +14,15 @@ from llmcli import __version__
 from llmcli.catalogue import KnownModel
 from llmcli.credentials import key_for, with_address
 from llmcli.errors import ProviderError, UserError, provider_error
-from llmcli.models.wire import http_client, interruptible_names, network_errors, no_reply, status_error, timeout
+from llmcli.models.wire import (
+    address_errors,
+    http_client,
+    interruptible_names,
+    network_errors,
+    no_reply,
+    status_error,
+    timeout,
+)
 from llmcli.providers import Provider
 
 __all__ = ["live_models"]
@@ -108,7 +116,7 @@ def _all_pages(
             request = client.build_request(
                 "GET", row.address + shape.path, params=params, headers=headers, timeout=timeout(seconds)
             )
-            with interruptible_names(), network_errors(row.name, request):
+            with address_errors(row.name), interruptible_names(), network_errors(row.name, request):
                 response = client.send(request)
             if not response.is_success:
                 raise status_error(row.name, response, key)

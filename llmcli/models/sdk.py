@@ -16,7 +16,15 @@ import httpx2
 from llmcli import __version__
 from llmcli.messages import ModelSettings
 from llmcli.models.protocol import ProtocolModel
-from llmcli.models.wire import http_client, interruptible_names, network_error, network_errors, status_error, timeout
+from llmcli.models.wire import (
+    address_errors,
+    http_client,
+    interruptible_names,
+    network_error,
+    network_errors,
+    status_error,
+    timeout,
+)
 
 
 class SDKModel(ProtocolModel):
@@ -47,11 +55,12 @@ class SDKModel(ProtocolModel):
         self, body: dict[str, Any], settings: ModelSettings, transport: httpx2.BaseTransport | None = None
     ) -> httpx2.Response:
         """See `ProtocolModel.send`."""
-        if transport or not self._client:
-            self._client = self._new_client(transport)
         options = {"timeout": timeout(settings.timeout), "headers": self.key_headers(), "follow_redirects": False}
         try:
-            with interruptible_names(), network_errors(self.id):  # the SDK reads a failing answer's body unguarded
+            # The SDK reads the body of a failing answer unguarded: hence network_errors.
+            with address_errors(self.id), interruptible_names(), network_errors(self.id):
+                if transport or not self._client:
+                    self._client = self._new_client(transport)
                 stream = self._client.post(
                     self.path,
                     body=body,

@@ -148,10 +148,17 @@ def network_errors(who: str, request: httpx2.Request | None = None) -> Iterator[
     """Turn whatever httpx2 raises into a NetworkError that says what broke and what to do."""
     try:
         yield
-    except httpx2.InvalidURL as error:
-        raise SettingsError(f"{who}: {request.url if request else 'the address'}: {error}") from error
     except httpx2.HTTPError as error:
         raise network_error(who, error, request) from error
+
+
+@contextmanager
+def address_errors(who: str) -> Iterator[None]:
+    """Turn what a host name that cannot be one provokes into a SettingsError."""
+    try:
+        yield
+    except (httpx2.InvalidURL, UnicodeError) as error:
+        raise SettingsError(f"{who}: not an address: {error}", hint="`llmcli providers` shows the address") from error
 
 
 def network_error(who: str, error: BaseException | None, request: httpx2.Request | None) -> NetworkError:
