@@ -44,7 +44,7 @@ def known_models(row: Provider) -> list[KnownModel]:
     now = datetime.now(UTC)
     snapshot = get_snapshot()
     try:
-        priced = snapshot.find_provider(None, row.price_id, None)
+        priced = snapshot.find_provider(None, row.price_id or row.name, None)
     except LookupError:
         return [KnownModel(row.name, name) for name in row.models]
     own = {name: priced.find_model(name, all_providers=snapshot.providers) for name in row.models}

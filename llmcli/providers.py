@@ -25,7 +25,7 @@ class Provider:
     later); `key_env` the variables that may hold the key, best first (none: no key needed), `other_login` another way
     in; `base_url_env` the vendor's own variables for the address, `host_env` the same where only a host or a root may
     stand in it; `models` a short list for completion and hints whose first is the default; `price_id` the name in
-    price lists.
+    price lists where it is not the same.
 
     The rest are quirks: `key_optional` (used where there is one), `compatible` (the row also stands for any server of
     its protocol: at another address it is another vendor, which needs no key and gets none of this vendor's headers),
@@ -107,7 +107,6 @@ _OPENAI = Provider(
     "https://api.openai.com/v1",
     ("OPENAI_API_KEY",),
     models=("gpt-6-luna", "gpt-6-sol", "gpt-6-astra", "gpt-6.1-sol", "gpt-6.1-terra"),
-    price_id="openai",
     base_url_env=("OPENAI_BASE_URL",),
     home_protocol="openai-responses",
     compatible=True,
@@ -121,7 +120,6 @@ _ANTHROPIC = Provider(
     "https://api.anthropic.com",
     ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"),
     models=("claude-haiku-5-5", "claude-sonnet-5-5", "claude-opus-5-5", "claude-fable-5-2", "claude-mythos-5-2"),
-    price_id="anthropic",
     base_url_env=("ANTHROPIC_BASE_URL",),
     custom_headers_env="ANTHROPIC_CUSTOM_HEADERS",
 )
@@ -142,7 +140,6 @@ _OPENROUTER = Provider(
     "https://openrouter.ai/api/v1",
     ("OPENROUTER_API_KEY",),
     models=("openai/gpt-6-luna", "anthropic/claude-haiku-5.5", "~openai/gpt-latest", "~x-ai/grok-latest"),
-    price_id="openrouter",
     effort_field="reasoning.effort",
     env_headers={"HTTP-Referer": "OPENROUTER_APP_URL", "X-Title": "OPENROUTER_APP_TITLE"},
 )
@@ -153,7 +150,6 @@ _MISTRAL = Provider(
     "https://api.mistral.ai/v1",
     ("MISTRAL_API_KEY",),
     models=("mistral-small-latest", "mistral-medium-latest", "mistral-large-latest"),
-    price_id="mistral",
     seed_field="random_seed",
     user_field=None,
     stream_usage=False,
@@ -164,7 +160,6 @@ _GROQ = Provider(
     "https://api.groq.com/openai/v1",
     ("GROQ_API_KEY",),
     models=("openai/gpt-oss-20b", "openai/gpt-oss-120b", "qwen/qwen3.8-27b", "groq/compound"),
-    price_id="groq",
     host_env="GROQ_BASE_URL",
 )
 
@@ -179,7 +174,6 @@ _AZURE = Provider(
     "openai",
     "",
     ("AZURE_OPENAI_API_KEY", "AZURE_OPENAI_AD_TOKEN"),
-    price_id="azure",
     base_url_env=("AZURE_OPENAI_ENDPOINT",),
     max_tokens_field="max_completion_tokens",
     deployments=True,
@@ -220,13 +214,10 @@ _COHERE = Provider(
     "https://api.cohere.com",
     ("CO_API_KEY",),
     models=("command-a-plus-05-2026", "command-a-03-2025"),
-    price_id="cohere",
     base_url_env=("CO_BASE_URL",),
 )
 # Where the vendor recommends Responses, one line more than a Chat Completions row: the protocol.
-_META = Provider(
-    "meta", "openai-responses", "https://api.meta.ai/v1", ("META_API_KEY",), models=("muse-spark-1.3",), price_id="meta"
-)
+_META = Provider("meta", "openai-responses", "https://api.meta.ai/v1", ("META_API_KEY",), models=("muse-spark-1.3",))
 
 _ROWS = (
     _OPENAI,
@@ -241,21 +232,19 @@ _ROWS = (
     _chat(
         "alibaba", "https://dashscope-intl.aliyuncs.com/compatible-mode/v1", ("ALIBABA_API_KEY", "DASHSCOPE_API_KEY")
     ),
-    _chat("cerebras", "https://api.cerebras.ai/v1", ("CEREBRAS_API_KEY",), ("gpt-oss-120b",), price_id="cerebras"),
+    _chat("cerebras", "https://api.cerebras.ai/v1", ("CEREBRAS_API_KEY",), ("gpt-oss-120b",)),
     _chat("crusoe", "https://api.inference.crusoecloud.com/v1", ("CRUSOE_API_KEY",)),
     _chat(
         "deepseek",
         "https://api.deepseek.com",
         ("DEEPSEEK_API_KEY",),
         ("deepseek-flash", "deepseek-v4-pro"),
-        price_id="deepseek",
     ),
     _chat(
         "fireworks",
         "https://api.fireworks.ai/inference/v1",
         ("FIREWORKS_API_KEY",),
         ("accounts/fireworks/models/minimax-m3", "accounts/fireworks/models/qwen3p8-max"),
-        price_id="fireworks",
     ),
     _GROQ,
     _chat("heroku", "https://us.inference.heroku.com/v1", ("HEROKU_INFERENCE_KEY",)),
@@ -274,7 +263,6 @@ _ROWS = (
         "https://api.moonshot.ai/v1",
         ("MOONSHOTAI_API_KEY", "MOONSHOT_API_KEY"),
         ("kimi-k3", "kimi-k3.1-pro"),
-        price_id="moonshotai",
     ),
     _chat("nebius", "https://api.tokenfactory.nebius.com/v1", ("NEBIUS_API_KEY",)),
     _OLLAMA,
@@ -284,7 +272,6 @@ _ROWS = (
         "https://oai.endpoints.kepler.ai.cloud.ovh.net/v1",
         ("OVHCLOUD_API_KEY",),
         ("gpt-oss-20b",),
-        price_id="ovhcloud",
     ),
     Provider(
         "perplexity",
@@ -292,7 +279,6 @@ _ROWS = (
         "https://api.perplexity.ai/v1",
         ("PERPLEXITY_API_KEY", "PPLX_API_KEY"),
         models=("perplexity/sonar", "perplexity/sonar-pro"),
-        price_id="perplexity",
     ),
     _chat("sambanova", "https://api.sambanova.ai/v1", ("SAMBANOVA_API_KEY",)),
     _chat(
@@ -300,7 +286,6 @@ _ROWS = (
         "https://api.together.xyz/v1",
         ("TOGETHER_API_KEY",),
         ("zai-org/GLM-5.3-Flash", "zai-org/GLM-5.3"),
-        price_id="together",
     ),
     _chat("vercel", "https://ai-gateway.vercel.sh/v1", ("VERCEL_AI_GATEWAY_API_KEY",), ("openai/gpt-6-luna",)),
     _chat(
@@ -320,7 +305,7 @@ _ROWS = (
         ("grok-4.7", "grok-4.3"),
         price_id="x-ai",
     ),
-    _chat("zai", "https://api.z.ai/api/paas/v4", ("ZAI_API_KEY",), ("glm-5.3-flash", "glm-5.3"), price_id="zai"),
+    _chat("zai", "https://api.z.ai/api/paas/v4", ("ZAI_API_KEY",), ("glm-5.3-flash", "glm-5.3")),
 )
 
 PROVIDERS: Mapping[str, Provider] = {row.name: row for row in _ROWS}
