@@ -265,6 +265,7 @@ _ROWS = (
         ("kimi-k3", "kimi-k3.1-pro"),
     ),
     _chat("nebius", "https://api.tokenfactory.nebius.com/v1", ("NEBIUS_API_KEY",)),
+    _chat("novita", "https://api.novita.ai/openai/v1", ("NOVITA_API_KEY",), ("zai-org/glm-5.3-flash",)),
     _OLLAMA,
     _OPENROUTER,
     _chat(
