@@ -142,7 +142,7 @@ def _finish(report: Report, renderer: Renderer, options: Options, config: Config
     renderer.end(report)
     for note in notes:
         stderr.line(f"note: {note}")
-    if response and _wanted(config["usage"], stderr):
+    if response and response.served_by and _wanted(config["usage"], stderr):
         stderr.line(report.usage_line(), dim=True)
     if not report.error:
         return 0
