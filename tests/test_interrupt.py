@@ -7,35 +7,24 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
 from tests.command import COMMAND, started
-from tests.fake_provider import FakeProvider, chat_chunk, named_sse, sse
+from tests.fake_provider import FakeProvider
+from tests.wire import SPOKEN, TEXT, environment, wire
 
 _HANG_S = 30  # only a process that hangs takes so long
 
 
-@pytest.fixture(params=["openai", "anthropic"])
+@pytest.fixture(params=SPOKEN)
 def talking(request: pytest.FixtureRequest, provider: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> FakeProvider:
-    """A provider that says one word and then stalls."""
-    monkeypatch.setenv(f"LLMCLI_{request.param.upper()}_BASE_URL", provider.url)
-    monkeypatch.setenv(f"{request.param.upper()}_API_KEY", "sk-test-0123456789")
-    monkeypatch.setenv("LLMCLI_MODEL", f"{request.param}:fake-1")
-    if request.param == "openai":
-        provider.answer(sse(chat_chunk({"content": "half "}), end=None), stall=True)
-    else:
-        start = {"model": "m", "usage": {"input_tokens": 7, "output_tokens": 1}}
-        delta = {"type": "text_delta", "text": "half "}
-        block = {"type": "text", "text": ""}
-        provider.answer(
-            named_sse(
-                {"type": "message_start", "message": start},
-                {"type": "content_block_start", "index": 0, "content_block": block},
-                {"type": "content_block_delta", "index": 0, "delta": delta},
-            ),
-            stall=True,
-        )
+    """A provider of each protocol that says half a reply and then stalls."""
+    for name, value in environment(SPOKEN[request.param], provider.url).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("LLMCLI_MODEL", f"{SPOKEN[request.param]}:fake-1")
+    provider.answers = [replace(wire(request.param, "no_finish"), stall=True)]
     return provider
 
 
@@ -55,10 +44,10 @@ def test_ctrl_c_during_the_reply_keeps_what_arrived(talking: FakeProvider) -> No
 def test_ctrl_c_leaves_the_text_on_stdout(talking: FakeProvider) -> None:
     with started("hi") as process:
         assert process.stdout
-        first = process.stdout.read(5)
+        first = process.stdout.read(len(TEXT.encode()))
         process.send_signal(signal.SIGINT)
         rest, err = process.communicate(timeout=_HANG_S)
-    assert (process.returncode, first + rest) == (130, b"half \n")
+    assert (process.returncode, first + rest) == (130, f"{TEXT}\n".encode())
     assert b"interrupted" in err
 
 
@@ -145,16 +134,11 @@ def test_ctrl_c_while_a_name_is_resolved_in_c_code(model: str) -> None:
 
 
 def test_a_closed_pipe_is_silent_and_stops_the_request(talking: FakeProvider) -> None:
-    talking.answers = []
-    chunk = sse(chat_chunk({"content": "word " * 200}), end=None)
-    if "anthropic" in os.environ["LLMCLI_MODEL"]:
-        chunk = named_sse(
-            {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": "word " * 200}}
-        )
-    talking.answer(*[chunk] * 1000, stall=True)
+    whole = talking.answers[0]
+    talking.answers = [replace(whole, pieces=[whole.pieces[0]] * 3000)]
     with started("hi") as process:
         assert process.stdout
-        assert process.stdout.read(5) == b"word "
+        assert process.stdout.read(4) == TEXT.encode()[:4]
         process.stdout.close()
         assert process.wait(_HANG_S) == 141
         assert process.stderr

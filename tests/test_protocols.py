@@ -11,7 +11,6 @@ import os
 from contextlib import closing
 from dataclasses import replace
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -20,22 +19,16 @@ from hypothesis import strategies as st
 from llmcli.conversation import Conversation
 from llmcli.errors import AuthenticationError, NetworkError, OverloadedError, ProviderError
 from llmcli.messages import ModelRequest, ModelResponse, ModelSettings, UserPromptPart
-from llmcli.models import PROTOCOLS, Model, build_model
-from llmcli.providers import PROVIDERS, find_provider
-from tests.fake_provider import Answer, FakeProvider, aws_frames, split
+from llmcli.models import Model, build_model
+from llmcli.providers import PROVIDERS
+from tests.fake_provider import FakeProvider, split
+from tests.wire import KEY, SPOKEN, TEXT, THINKING, environment, wire
 
-WIRE = Path(__file__).parent / "wire"
-# Vertex speaks Gemini's protocol behind credentials of its own: see test_vertex.py.
-SPOKEN = [protocol for protocol in PROTOCOLS if protocol not in ("test", "vertex")]
 ROWS = [row.name for row in PROVIDERS.values() if row.spoken in SPOKEN]
-AWS = "application/vnd.amazon.eventstream"
-TEXT, THINKING, KEY = "Größe 😀 and\nmore.", "Let me see.", "sk-test-0123456789"
 
 
 def model_of(prefix: str, provider: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> Model:
-    row = find_provider(prefix)
-    environ = {row.address_variable: provider.url, row.key_env[0]: KEY, "OPENAI_API_VERSION": "v1", "AWS_REGION": "r1"}
-    for name, value in environ.items():
+    for name, value in environment(prefix, provider.url).items():
         monkeypatch.setenv(name, value)
     return build_model(f"{prefix}:wire-1", environ=os.environ)
 
@@ -48,20 +41,7 @@ def protocol(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def model(protocol: str, provider: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> Model:
-    forced = {"openai": "openai-chat", "openai-responses": "openai-responses"}.get(protocol)
-    prefix = forced or next(row.name for row in PROVIDERS.values() if row.protocol == protocol)
-    return model_of(prefix, provider, monkeypatch)
-
-
-def wire(protocol: str, name: str) -> Answer:
-    """The answer in `tests/wire/`: `name` is that of a file without its ending, or with it."""
-    frames = WIRE / protocol / f"{name}.frames"
-    if frames.exists():
-        events = (line.split(" ", 1) for line in frames.read_text().splitlines())
-        return Answer((aws_frames(*((event, json.loads(payload)) for event, payload in events)),), content_type=AWS)
-    if name.endswith(".json"):
-        return Answer(((WIRE / protocol / name).read_bytes(),), content_type="application/json")
-    return Answer(((WIRE / protocol / f"{name}.sse").read_bytes(),))
+    return model_of(SPOKEN[protocol], provider, monkeypatch)
 
 
 def reply_of(model: Model, *, timeout: float = 30) -> ModelResponse:
