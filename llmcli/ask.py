@@ -113,7 +113,8 @@ def ask(options: Options) -> int:
         return error.exit_code
     response = conversation.messages[-1] if conversation and conversation.messages else None
     report.close(response if isinstance(response, ModelResponse) else None, error)
-    return _finish(report, renderer, options, config, stderr)
+    secrets = conversation.model.secrets if conversation else frozenset()
+    return _finish(report, renderer, options, config, stderr, secrets)
 
 
 def _converse(conversation: Conversation, prompt: str, renderer: Renderer, report: Report) -> LlmcliError | None:
@@ -128,10 +129,13 @@ def _converse(conversation: Conversation, prompt: str, renderer: Renderer, repor
     return None
 
 
-def _finish(report: Report, renderer: Renderer, options: Options, config: Config, stderr: Stderr) -> int:
+def _finish(
+    report: Report, renderer: Renderer, options: Options, config: Config, stderr: Stderr, secrets: frozenset[str]
+) -> int:
     """Say what is to be said about the reply, and return the exit code."""
     response = report.response
     notes = []
+    stderr.secrets = report.secrets = stderr.secrets | secrets
     if response and not report.error:
         report.error = _shortfall(response)
         if isinstance(report.error, IncompleteReply) and config["allow_incomplete"]:

@@ -69,7 +69,7 @@ class Config:
         if (name := self["model"]) is not None:
             return name, None
         for row in self.providers.values():
-            if row.models and any(environ.get(key, "").strip() for key in row.key_env):
+            if row.models and any(environ.get(name, "").strip() for name in (*row.key_env, *row.login_env)):
                 name = f"{row.name}:{row.models[0]}"
                 return name, f"using {name}, because its key is set; choose with -m or LLMCLI_MODEL"
         raise SettingsError(
@@ -172,6 +172,7 @@ def _rows(own: Mapping[str, ProviderSettings], path: Path) -> Mapping[str, Provi
     rows = dict(PROVIDERS)
     for name, settings in own.items():
         changes = settings.model_dump(exclude_none=True)
+        name = next((row.name for row in rows.values() if name in row.aliases), name)
         row = rows.get(name)
         if row is None:
             if not settings.base_url:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from llmcli.errors import SettingsError, UserError
 from llmcli.providers import PROVIDERS, Provider
 
-__all__ = ["Cloud", "key_for", "keys_in", "public_address", "with_address"]
+__all__ = ["Cloud", "key_for", "keys_in", "public_address", "refuse_another_vendors", "with_address"]
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,17 @@ def with_address(row: Provider, environ: Mapping[str, str], option: str | None =
     return replace(row, address=address)
 
 
+def refuse_another_vendors(row: Provider) -> None:
+    """Raise UserError where the address is known to be another vendor's: the row's key does not belong there."""
+    host = urlsplit(row.address).hostname or ""
+    for owner in PROVIDERS.values():
+        if owner.name != row.name and owner.key_env and host and host == urlsplit(owner.base_url).hostname:
+            raise UserError(
+                f"{host} belongs to {owner.name}, and the key of {row.name} does not go there",
+                hint=f"say -m {owner.name}:MODEL, or name a key for it with --api-key-file",
+            )
+
+
 def key_for(row: Provider, environ: Mapping[str, str], given: str | None = None) -> str | None:
     """The key to send, or None where none is needed: the one given, else from the environment, else from the command.
 
@@ -51,13 +62,6 @@ def key_for(row: Provider, environ: Mapping[str, str], given: str | None = None)
     """
     if given is not None:
         return _clean_key(given, "the key file")
-    host = urlsplit(row.address).hostname
-    owner = next((other for other in PROVIDERS.values() if host and host == urlsplit(other.base_url).hostname), None)
-    if owner and row.compatible and owner.name != row.name and owner.key_env:
-        raise UserError(
-            f"{host} belongs to {owner.name}, and the key of {row.name} does not go there",
-            hint=f"say -m {owner.name}:MODEL, or name a key for it with --api-key-file",
-        )
     for name in row.key_env:
         if environ.get(name, "").strip():
             return _clean_key(environ[name], name)

@@ -144,6 +144,7 @@ _OVERLOADED = {408, 409, 425, 429, 529}
 # Error words that stand for a status where an error inside a stream has none: Anthropic's types, OpenAI's codes.
 _STATUS_OF_WORD = {
     "invalid_request_error": 400,
+    "invalid_prompt": 400,
     "context_length_exceeded": 400,
     "content_filter": 400,
     "authentication_error": 401,
@@ -181,7 +182,10 @@ _STATUS_OF_WORD = {
     "serviceUnavailableException": 503,
 }
 # xAI and Gemini answer a wrong key with 400.
-_WRONG_KEY = re.compile(r"incorrect api key|invalid api[ -]?key|api[ _]key[ _](not[ _]valid|invalid)", re.IGNORECASE)
+_WRONG_KEY = re.compile(
+    r"incorrect api key|invalid api[ -]?key|api[ _]key[ _](not[ _](valid|found)|invalid|expired)|ExpiredToken",
+    re.IGNORECASE,
+)
 _TOO_LONG = re.compile(
     r"context.{0,20}(length|window|size)|too many tokens|prompt.{0,20}too long|too_many_prompt_tokens|too long\.$",
     re.IGNORECASE,
@@ -273,6 +277,10 @@ def error_details(body: object) -> tuple[str, list[str]]:
     if not isinstance(body, Mapping):
         return "", []
     words = [str(body[key]) for key in ("status_code", "code", "type", "status") if body.get(key) is not None]
+    details = body.get("details")
+    for item in details if isinstance(details, list) else ():
+        if isinstance(item, Mapping) and isinstance(item.get("reason"), str):
+            words.append(item["reason"])  # Google's, which tells a wrong key from a wrong argument
     error = body.get("error")
     if isinstance(error, Mapping | list):
         message, inner = error_details(error)
@@ -282,7 +290,7 @@ def error_details(body: object) -> tuple[str, list[str]]:
         detail = "; ".join(
             f"{item.get('loc')}: {item.get('msg')}" if isinstance(item, Mapping) else str(item) for item in detail
         )
-    message = str(error or body.get("message") or body.get("msg") or detail or "")
+    message = str(error or body.get("message") or body.get("Message") or body.get("msg") or detail or "")
     metadata = body.get("metadata")  # OpenRouter: what the provider behind it said
     if isinstance(metadata, Mapping) and isinstance(metadata.get("raw"), str):
         message = f"{message}: {metadata['raw']}"

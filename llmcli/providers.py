@@ -23,9 +23,9 @@ class Provider:
     `name` is the canonical prefix; `protocol` how it is spoken to, `home_protocol` the same at the vendor's own
     address where that differs; `base_url` the vendor's own address, `address` the one in force ({region} is filled in
     later); `key_env` the variables that may hold the key, best first (none: no key needed), `other_login` another way
-    in; `base_url_env` the vendor's own variables for the address, `host_env` the same where only a host or a root may
-    stand in it; `models` a short list for completion and hints whose first is the default; `price_id` the name in
-    price lists where it is not the same.
+    in, and `login_env` the variables that show it to be open; `base_url_env` the vendor's own variables for the
+    address, `host_env` the same where only a host or a root may stand in it; `models` a short list for completion and
+    hints whose first is the default; `price_id` the name in price lists where it is not the same.
 
     The rest are quirks: `key_optional` (used where there is one), `compatible` (the row also stands for any server of
     its protocol: at another address it is another vendor, which needs no key and gets none of this vendor's headers),
@@ -59,6 +59,7 @@ class Provider:
     start_hint: str | None = None
     deployments: bool = False
     other_login: str | None = None
+    login_env: tuple[str, ...] = ()
     address: str = ""
 
     @property
@@ -207,6 +208,7 @@ _BEDROCK = Provider(
     base_url_env=("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", "AWS_ENDPOINT_URL"),
     key_optional=True,
     other_login="AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile or a role",
+    login_env=("AWS_ACCESS_KEY_ID",),
 )
 _COHERE = Provider(
     "cohere",

@@ -34,7 +34,7 @@ FLOORS = (
     ),
     ("llmcli.models.sdk", "llmcli.models.http", "llmcli.models.live"),
     ("llmcli.models.protocol",),
-    ("llmcli.models.reply", "llmcli.models.wire"),
+    ("llmcli.models.reply", "llmcli.models.wire", "llmcli.models.claude"),
     ("llmcli.models",),
     ("llmcli.catalogue", "llmcli.credentials"),
     ("llmcli.providers",),

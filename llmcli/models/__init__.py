@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import cast
 
-from llmcli.credentials import Cloud, key_for, with_address
+from llmcli.credentials import Cloud, key_for, refuse_another_vendors, with_address
 from llmcli.errors import UserError
 from llmcli.messages import ModelMessage, ModelSettings, StreamEvent
 from llmcli.providers import PROVIDERS, Provider, split_model
@@ -80,6 +80,8 @@ def build_model(
     """
     row, model = split_model(name, providers)
     row = with_address(row, environ, base_url)
+    if base_url and api_key is None:  # in variables that stand together, the person has seen to it
+        refuse_another_vendors(row)
     key = key_for(row, environ, api_key)
     module, class_name = _PROTOCOLS[row.spoken]
     build = vars(import_module(module))[class_name]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -10,6 +9,7 @@ import anthropic
 
 from llmcli.errors import provider_error
 from llmcli.messages import FinishReason, ModelMessage, ModelSettings, StreamEvent
+from llmcli.models import claude
 from llmcli.models.protocol import system_prompt, turns
 from llmcli.models.reply import Reply
 from llmcli.models.sdk import SDKModel
@@ -28,9 +28,6 @@ _FINISH: Mapping[str, FinishReason] = {
 _MAPPED = frozenset(
     {"input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "thinking_tokens"}
 )
-# Models up to the 4-5 family: they think within a budget and know no effort.
-_BUDGETED = re.compile(r"claude-(?:[123][.-]|[a-z]+-4(?:-[0-5])?(?:-\d{8}|$))")
-_BUDGETS = {"minimal": 1024, "low": 2048, "medium": 8192, "high": 16384, "xhigh": 32000, "max": 48000}
 _NO_SAMPLING = "the Messages API has had no sampling options since version 2026-10-21"
 
 
@@ -51,7 +48,7 @@ class AnthropicModel(SDKModel):
         """See `ProtocolModel.body`."""
         body: dict[str, Any] = {
             "model": self.model,
-            "max_tokens": settings.max_tokens or _most_tokens(self.model),
+            "max_tokens": settings.max_tokens or claude.most_tokens(self.model),
             "messages": turns(messages, with_system=False),
             "stream": True,
         }
@@ -61,15 +58,8 @@ class AnthropicModel(SDKModel):
             body["stop_sequences"] = list(settings.stop)
         if settings.user_id is not None:
             body["metadata"] = {"user_id": settings.user_id}
-        if settings.effort == "none":
-            body["thinking"] = {"type": "disabled"}
-        elif settings.effort and _BUDGETED.match(self.model):
-            # A budget is 1,024 tokens at least, and less than all.
-            budget = max(1024, min(_BUDGETS[settings.effort], body["max_tokens"] - 1))
-            body["thinking"] = {"type": "enabled", "budget_tokens": budget}
-        elif settings.effort:
-            body["thinking"] = {"type": "adaptive", "display": "summarized"}
-            body["output_config"] = {"effort": "low" if settings.effort == "minimal" else settings.effort}
+        if settings.effort:
+            body |= claude.thinking(self.model, settings.effort, body["max_tokens"])
         return body
 
     def read(self, events: Iterable[Event], reply: Reply) -> Iterator[StreamEvent]:
@@ -118,15 +108,6 @@ def _finish(ending: Mapping[str, Any], reply: Reply) -> None:
     if word:
         details = ending.get("stop_details") or {}
         reply.finished(_FINISH, word, details.get("explanation") or details.get("category"))
-
-
-def _most_tokens(model: str) -> int:
-    """What to send for the required `max_tokens`: the known maximum of a model, in tokens."""
-    if "claude" not in model:
-        return 16384
-    if not _BUDGETED.match(model):
-        return 128_000
-    return 64_000 if "-4-5" in model else 8192
 
 
 def _usage(told: Mapping[str, Any]) -> Usage:

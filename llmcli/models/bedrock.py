@@ -8,20 +8,26 @@ from __future__ import annotations
 
 import json
 import os
+import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import chain, groupby
 from typing import Any
 from urllib.parse import quote
 
 import boto3
+import botocore.session
 import httpx2
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
+from botocore.config import Config
 from botocore.eventstream import EventStreamBuffer, ParserError
-from botocore.exceptions import BotoCoreError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from llmcli.errors import NetworkError, SettingsError, provider_error
 from llmcli.messages import FinishReason, ModelMessage, ModelSettings, StreamEvent
-from llmcli.models.http import HTTPModel
+from llmcli.models import claude
+from llmcli.models.http import HTTPModel, checked_region
 from llmcli.models.protocol import system_prompt, turns
 from llmcli.models.reply import Reply
 from llmcli.models.wire import BODY, Event, events, network_errors, no_reply
@@ -49,11 +55,12 @@ _MAPPED = frozenset(
         "cacheWriteInputTokenCount",
     ]
 )
-_BUDGETS = {"minimal": 1024, "low": 2048, "medium": 8192, "high": 16384, "xhigh": 32000, "max": 48000}
 
 
 class BedrockConverseModel(HTTPModel):
     """A model behind Bedrock's Converse API."""
+
+    signs = True
 
     def url(self) -> str:
         """See `HTTPModel.url`."""
@@ -66,11 +73,10 @@ class BedrockConverseModel(HTTPModel):
         """See `HTTPModel.authorization`: the bearer token, or else a signature (Signature Version 4)."""
         if self.key:
             return {"Authorization": f"Bearer {self.key}"}
-        try:
-            found = boto3.Session().get_credentials()
+        region = self._region()
+        with _aws_errors(self.id):
+            found = self._session(region).get_credentials()
             credentials = found.get_frozen_credentials() if found else None
-        except BotoCoreError as error:
-            raise SettingsError(f"{self.id}: AWS credentials: {error}", kind="credentials") from error
         if not credentials:
             raise SettingsError(
                 f"{self.id}: no AWS credentials: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not set",
@@ -78,21 +84,25 @@ class BedrockConverseModel(HTTPModel):
                 kind="credentials",
             )
         request = AWSRequest("POST", url, data=content, headers={"Content-Type": "application/json"})
-        SigV4Auth(credentials, "bedrock", self._region()).add_auth(request)
+        SigV4Auth(credentials, "bedrock", region).add_auth(request)
         return dict(request.headers)
 
     def _region(self) -> str:
         """boto3 ignores AWS_REGION, which AWS's other tools and the reference documents use."""
         region = self.cloud.region or os.environ.get("AWS_REGION")
-        try:
+        with _aws_errors(self.id):
             region = region or boto3.Session().region_name
-        except BotoCoreError as error:  # a profile that does not exist
-            raise SettingsError(f"{self.id}: {error}") from error
         if not region:
-            raise SettingsError(
-                f"{self.id}: no AWS region", hint="give --region, or set AWS_REGION, or a profile's region"
-            )
-        return region
+            hint = "give --region, or set AWS_REGION, or a profile's region"
+            raise SettingsError(f"{self.id}: no AWS region", hint=hint)
+        return checked_region(self.id, region)
+
+    def _session(self, region: str) -> Any:
+        """A session whose own calls, for roles and single sign-on, are asked once and wait as long as we do."""
+        inner = botocore.session.Session()
+        patience = Config(connect_timeout=10, read_timeout=self.seconds, retries={"total_max_attempts": 1})
+        inner.set_default_client_config(patience)
+        return boto3.Session(region_name=region, botocore_session=inner)
 
     def refused(self, settings: ModelSettings) -> Mapping[str, str]:
         """See `ProtocolModel.refused`."""
@@ -102,9 +112,9 @@ class BedrockConverseModel(HTTPModel):
     def body(self, messages: Sequence[ModelMessage], settings: ModelSettings) -> dict[str, Any]:
         """See `ProtocolModel.body`."""
         body: dict[str, Any] = {
-            "messages": [
-                {"role": turn["role"], "content": [{"text": turn["content"]}]}
-                for turn in turns(messages, with_system=False)
+            "messages": [  # turns must alternate: what was said in a row becomes blocks of one
+                {"role": role, "content": [{"text": turn["content"]} for turn in row]}
+                for role, row in groupby(turns(messages, with_system=False), lambda turn: turn["role"])
             ]
         }
         if system := system_prompt(messages):
@@ -115,41 +125,51 @@ class BedrockConverseModel(HTTPModel):
             "topP": settings.top_p,
             "stopSequences": list(settings.stop) or None,
         }
+        if settings.effort:
+            body["additionalModelRequestFields"] = self._effort(settings)
+            if "budget_tokens" in str(body["additionalModelRequestFields"]):  # the budget is a part of this
+                inference["maxTokens"] = settings.max_tokens or claude.most_tokens(self.model)
         if given := {name: value for name, value in inference.items() if value is not None}:
             body["inferenceConfig"] = given
-        if settings.effort and (more := self._effort(settings.effort)):
-            body["additionalModelRequestFields"] = more
         return body
 
-    def _effort(self, effort: str) -> dict[str, Any]:
+    def _effort(self, settings: ModelSettings) -> dict[str, Any]:
         """Converse passes what is model-specific through; each family has its own words for it."""
-        if "anthropic" in self.model:
+        effort = settings.effort or "none"
+        if "claude" in self.model:
+            return claude.thinking(self.model, effort, settings.max_tokens or claude.most_tokens(self.model))
+        if "nova" in self.model:
             if effort == "none":
-                return {"thinking": {"type": "disabled"}}
-            return {"thinking": {"type": "enabled", "budget_tokens": _BUDGETS[effort]}}
+                return {"reasoningConfig": {"type": "disabled"}}
+            level = {"minimal": "low", "xhigh": "high", "max": "high"}.get(effort, effort)
+            return {"reasoningConfig": {"type": "enabled", "maxReasoningEffort": level}}
         return {"reasoning_effort": effort}
 
     def decode(self, response: httpx2.Response) -> Iterator[Event]:
-        """See `ProtocolModel.decode`: frames of application/vnd.amazon.eventstream, or a JSON document."""
-        if "eventstream" not in response.headers.get("content-type", ""):
-            yield from events(self.id, response)
+        """See `ProtocolModel.decode`: frames of application/vnd.amazon.eventstream, or a JSON document.
+
+        As everywhere the first byte decides: a frame begins with the high byte of its length, which is 0.
+        """
+        chunks = response.iter_bytes()
+        with network_errors(self.id, response.request):
+            head = next(filter(None, chunks), b"")
+        if head[:1] != b"\0":
+            yield from events(self.id, response, chain([head], chunks))
             return
         frames = EventStreamBuffer()
         with network_errors(self.id, response.request):
-            for chunk in response.iter_bytes():
+            for chunk in chain([head], chunks):
                 frames.add_data(chunk)
                 try:
-                    for frame in frames:
-                        name = frame.headers.get(":exception-type") or frame.headers.get(":event-type") or "error"
-                        yield str(name), json.loads(frame.payload or b"{}")
-                except ParserError as error:
+                    yield from map(_event, frames)
+                except (ParserError, struct.error, ValueError, RecursionError) as error:
                     raise NetworkError(f"{self.id}: a broken frame: {error}", kind="stream") from error
 
     def read(self, events: Iterable[Event], reply: Reply) -> Iterator[StreamEvent]:
         """See `ProtocolModel.read`."""
         for name, data in events:
             if name.endswith("Exception") or name == "error":
-                raise provider_error(self.id, None, {"message": data.get("message"), "code": name}, secret=self.key)
+                raise provider_error(self.id, data.get("originalStatusCode"), {"code": name, **data}, secret=self.key)
             yield from reply.start()
             if told := data.get("usage"):
                 yield from reply.usage(_usage(told))
@@ -159,11 +179,30 @@ class BedrockConverseModel(HTTPModel):
                 start = data.get("start") or {}
                 if "toolUse" in start:
                     _tool(start["toolUse"], reply)
-                reply.part()
+                if start:
+                    reply.part()
             elif name == "contentBlockDelta":
                 yield from _block(data["delta"], reply)
             if word := data.get("stopReason"):
                 reply.finished(_FINISH, word)
+
+
+def _event(frame: Any) -> Event:
+    """The name and the payload of a frame; an error of the connection says all in headers."""
+    headers = frame.headers
+    if headers.get(":message-type") == "error":
+        return "error", {"code": headers.get(":error-code"), "message": headers.get(":error-message")}
+    data = json.loads(frame.payload or b"{}")
+    return str(headers.get(":exception-type") or headers.get(":event-type")), data
+
+
+@contextmanager
+def _aws_errors(who: str) -> Iterator[None]:
+    """What goes wrong in the credential chain: profiles, files, commands, roles."""
+    try:
+        yield
+    except (BotoCoreError, ClientError, OSError, ValueError, KeyError) as error:
+        raise SettingsError(f"{who}: AWS credentials: {error}", kind="credentials") from error
 
 
 def _document(who: str, data: Mapping[str, Any], reply: Reply) -> Iterator[StreamEvent]:

@@ -19,6 +19,7 @@ _FINISH: Mapping[str, FinishReason] = {
     "MAX_TOKENS": "length",
     "TOOL_CALL": "tool_call",
     "ERROR": "error",
+    "TIMEOUT": "error",
     "ERROR_TOXIC": "content_filter",
 }
 _BUDGETS = {"minimal": 512, "low": 1024, "medium": 4096, "high": 16384, "xhigh": 31000, "max": 31000}
@@ -33,7 +34,7 @@ class CohereModel(HTTPModel):
 
     def authorization(self, url: str, content: bytes) -> Mapping[str, str]:
         """See `HTTPModel.authorization`."""
-        return {"Authorization": f"Bearer {self.key}"}
+        return {"Authorization": f"Bearer {self.key}"} if self.key else {}
 
     def refused(self, settings: ModelSettings) -> Mapping[str, str]:
         """See `ProtocolModel.refused`."""

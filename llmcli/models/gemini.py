@@ -55,11 +55,12 @@ class GeminiModel(HTTPModel):
 
     def url(self) -> str:
         """See `HTTPModel.url`."""
-        return f"{self.provider.address}/v1beta/models/{quote(self.model)}:streamGenerateContent?alt=sse"
+        model = quote(self.model.removeprefix("models/"), safe="")
+        return f"{self.provider.address}/v1beta/models/{model}:streamGenerateContent?alt=sse"
 
     def authorization(self, url: str, content: bytes) -> Mapping[str, str]:
         """See `HTTPModel.authorization`."""
-        return {"x-goog-api-key": self.key or ""}
+        return {"x-goog-api-key": self.key} if self.key else {}
 
     def refused(self, settings: ModelSettings) -> Mapping[str, str]:
         """See `ProtocolModel.refused`."""
@@ -92,7 +93,7 @@ class GeminiModel(HTTPModel):
         if settings.effort is None:
             return {"includeThoughts": True} if re.match(r"gemini-(2\.5|[3-9])", self.model) else None
         if _BUDGETED.match(self.model):
-            budget = _BUDGETS[settings.effort]
+            budget = max(_BUDGETS[settings.effort], 128 if "pro" in self.model else 0)  # pro cannot do without
             return {"thinkingBudget": budget, "includeThoughts": budget > 0}
         return {"thinkingLevel": _LEVELS.get(settings.effort, settings.effort), "includeThoughts": True}
 
@@ -100,19 +101,20 @@ class GeminiModel(HTTPModel):
         """See `ProtocolModel.read`. There is no end marker: a stream without a finish reason was cut."""
         counts: dict[str, Any] = {}  # in every chunk, cumulative; one that is missing stays as it was
         for name, data in events:
+            if data.get("error"):
+                raise provider_error(self.id, None, data, secret=self.key)
             yield from reply.start(data.get("modelVersion"))
             if told := data.get("usageMetadata"):
                 counts |= {field: value for field, value in told.items() if value is not None}
                 yield from reply.usage(_usage(counts))
-            if data.get("error"):
-                raise provider_error(self.id, None, data, secret=self.key)
             candidates = data.get("candidates") or ()
-            if feedback := data.get("promptFeedback", {}).get("blockReason"):
-                why = data["promptFeedback"].get("blockReasonMessage") or ""
+            verdict = data.get("promptFeedback") or {}
+            if feedback := verdict.get("blockReason"):
+                why = verdict.get("blockReasonMessage") or ""
                 raise ProviderError(
                     f"{self.id}: the prompt was blocked: {feedback} {why}".strip(), kind="content_filter"
                 )
-            if name == BODY and not candidates and not counts:
+            if name == BODY and not candidates and not reply.finish:
                 raise no_reply(self.id, "an answer without a candidate in it")
             reply.ended = reply.ended or name == BODY
             for candidate in candidates:

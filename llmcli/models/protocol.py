@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from llmcli.credentials import Cloud, public_address
-from llmcli.errors import NetworkError, ProviderError, UserError
+from llmcli.errors import NetworkError, ProviderError, UserError, redact
 from llmcli.messages import (
     ModelMessage,
     ModelResponse,
@@ -90,6 +90,7 @@ class ProtocolModel(Model):
             with closing(self.send(body, settings)) as response:
                 yield from self._read_whatever(response, reply)
         except ProviderError as error:
+            error.message = redact(error.message, self.secrets)
             yield from reply.flush()
             if not (reply.finish and error.kind in ("network", "timeout")):
                 self._advise(error)
@@ -125,7 +126,7 @@ class ProtocolModel(Model):
         return HTTPRequest(request.method, public_address(str(request.url)), headers, request.content.decode(), notes)
 
     def _whole_body(self, messages: Sequence[ModelMessage], settings: ModelSettings) -> dict[str, Any]:
-        return self.body(messages, settings) | dict(settings.extra)
+        return _merged(self.body(messages, settings), settings.extra)
 
     def _fitting(self, settings: ModelSettings) -> tuple[ModelSettings, tuple[str, ...]]:
         """The settings without those that this API does not take, and a note for each that was dropped."""
@@ -146,9 +147,8 @@ class ProtocolModel(Model):
         """Say what to do next where only the provider's row knows it."""
         row = self.provider
         if error.exit_code == 3:
-            error.hint = (
-                f"check {' or '.join(row.key_env) or 'the key'}, and that it belongs to {public_address(row.address)}"
-            )
+            login = row.other_login or " or ".join(row.key_env) or "the key"
+            error.hint = f"check {login}, and that it belongs to {public_address(row.address)}"
         elif error.kind == "network" and row.start_hint and "refused the connection" in error.message:
             error.hint = row.start_hint
         elif error.kind == "not_found":
@@ -163,6 +163,15 @@ def _option(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
+def _merged(body: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    """The body with further fields, merged into it at every depth."""
+    both = dict(body)
+    for name, value in more.items():
+        inner = both.get(name)
+        both[name] = _merged(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
+    return both
+
+
 def system_prompt(messages: Sequence[ModelMessage]) -> str | None:
     """All system prompts of a history, a blank line between, for APIs that take one apart from the messages."""
     prompts = [
@@ -170,7 +179,7 @@ def system_prompt(messages: Sequence[ModelMessage]) -> str | None:
         for message in messages
         if not isinstance(message, ModelResponse)
         for part in message.parts
-        if isinstance(part, SystemPromptPart)
+        if isinstance(part, SystemPromptPart) and part.content.strip()
     ]
     return "\n\n".join(prompts) or None
 
@@ -180,12 +189,12 @@ def turns(messages: Sequence[ModelMessage], *, with_system: bool) -> list[dict[s
     found: list[dict[str, str]] = []
     for message in messages:
         if isinstance(message, ModelResponse):
-            if message.text:
+            if message.text.strip():
                 found.append({"role": "assistant", "content": message.text})
             continue
         for part in message.parts:
             if not isinstance(part, SystemPromptPart):
                 found.append({"role": "user", "content": part.content})
-            elif with_system:
+            elif with_system and part.content.strip():
                 found.append({"role": "system", "content": part.content})
     return found

@@ -39,7 +39,7 @@ class Reply:
         self._place = "start"  # start: nothing decided yet; think: inside <think>; text: the answer
         self._held = ""  # text that cannot be passed on before the next piece is known
         self._parted = False
-        self._any_text = False
+        self.any_text = False
 
     def start(self, model_name: object = None) -> Iterator[StreamEvent]:
         """The vendor answers; call it with every event, its name for itself may come late, or be none."""
@@ -125,9 +125,9 @@ class Reply:
             piece = piece.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
         if not piece:
             return
-        if self._parted and self._any_text:
+        if self._parted and self.any_text:
             piece = "\n\n" + piece
-        self._parted, self._any_text = False, True
+        self._parted, self.any_text = False, True
         yield from self._pass_on(TextDelta(piece))
 
     def _pass_on(self, event: StreamEvent) -> Iterator[StreamEvent]:

@@ -92,6 +92,9 @@ class ResponsesModel(OpenAIModel):
             else:
                 yield from _delta(kind, data, reply)
             if name == BODY or kind in ("response.completed", "response.incomplete", "response.failed"):
+                if name != BODY and not reply.any_text:  # a server that sends no deltas
+                    for item in response.get("output") or ():
+                        yield from _item(item, reply)
                 _finish(response, reply)
 
 

@@ -59,9 +59,9 @@ class SDKModel(ProtocolModel):
         try:
             # The SDK reads the body of a failing answer unguarded: hence network_errors.
             with address_errors(self.id), interruptible_names(), network_errors(self.id):
-                if transport or not self._client:
-                    self._client = self._new_client(transport)
-                stream = self._client.post(
+                client = self._new_client(transport) if transport or not self._client else self._client
+                self._client = self._client if transport else client
+                stream = client.post(
                     self.path,
                     body=body,
                     cast_to=object,

@@ -9,10 +9,13 @@ from urllib.parse import quote
 
 from llmcli.models.gemini import GeminiModel
 from llmcli.models.google_auth import GoogleCredentials
+from llmcli.models.http import checked_region
 
 
 class VertexModel(GeminiModel):
     """A Gemini model behind Vertex AI."""
+
+    signs = True
 
     def __init__(self, *args: Any, **named: Any) -> None:
         super().__init__(*args, **named)
@@ -23,6 +26,7 @@ class VertexModel(GeminiModel):
     def url(self) -> str:
         """See `HTTPModel.url`."""
         region = self.cloud.region or os.environ.get("GOOGLE_CLOUD_LOCATION") or "us-central1"
+        checked_region(self.id, region)
         host = {
             "global": "https://aiplatform.googleapis.com",
             "us": "https://aiplatform.us.rep.googleapis.com",
@@ -30,7 +34,9 @@ class VertexModel(GeminiModel):
         }.get(region, f"https://{region}-aiplatform.googleapis.com")
         address = host if self.provider.address == self.provider.base_url else self.provider.address
         place = f"projects/{self._credentials.project()}/locations/{region}"
-        return f"{address}/v1/{place}/publishers/google/models/{quote(self.model)}:streamGenerateContent?alt=sse"
+        return (
+            f"{address}/v1/{place}/publishers/google/models/{quote(self.model, safe='')}:streamGenerateContent?alt=sse"
+        )
 
     def authorization(self, url: str, content: bytes) -> Mapping[str, str]:
         """See `HTTPModel.authorization`."""

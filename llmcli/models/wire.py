@@ -37,14 +37,15 @@ def no_reply(who: str, what: str) -> ProviderError:
     return ProviderError(f"{who}: {what}", kind="no_reply", hint="check the address (`llmcli providers`) and any proxy")
 
 
-def events(who: str, response: httpx2.Response) -> Iterator[Event]:
+def events(who: str, response: httpx2.Response, body: Iterable[bytes] | None = None) -> Iterator[Event]:
     """Decode a stream of server-sent events, or a JSON document sent in its place.
 
-    The first byte decides which, not the content type: vendors mislabel both. `who` names the model in messages.
+    The first byte decides which, not the content type: vendors mislabel both. `who` names the model in messages,
+    `body` stands for the response's where somebody has begun to read it.
     Raises ProviderError for a web page, an empty answer and an event that is not JSON, NetworkError for a broken wire.
     """
     with network_errors(who, response.request):
-        chunks = response.iter_bytes()
+        chunks = iter(body) if body is not None else response.iter_bytes()
         head = b""
         for chunk in chunks:
             head += chunk
@@ -117,6 +118,8 @@ def status_error(who: str, response: httpx2.Response, secret: str | None) -> Pro
     if response.status_code < 400:  # a redirect is not followed: it could take key and prompt anywhere
         return no_reply(who, f"status {response.status_code}, which points to {headers.get('location', 'nothing')}")
     inside = body.get("request_id") if isinstance(body, dict) else None
+    if isinstance(body, dict) and "x-amzn-errortype" in headers:
+        body = {"code": headers["x-amzn-errortype"].partition(":")[0], **body}
     request_id = headers.get("x-request-id") or headers.get("request-id") or inside
     return provider_error(
         who,

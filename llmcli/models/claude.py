@@ -1,0 +1,32 @@
+"""What Claude models take, whoever hosts them: thinking, effort, and how much they can say."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+# Models up to the 4-5 family: they think within a budget and know no effort.
+_BUDGETED = re.compile(r"claude-(?:[123][.-]|[a-z]+-4(?:-[0-5])?(?:-\d{8}|-v\d|$))")
+_BUDGETS = {"minimal": 1024, "low": 2048, "medium": 8192, "high": 16384, "xhigh": 32000, "max": 48000}
+
+
+def most_tokens(model: str) -> int:
+    """The known maximum of a model's reply, in tokens."""
+    if "claude" not in model:
+        return 16384
+    if not _BUDGETED.search(model):
+        return 128_000
+    return 64_000 if "-4-5" in model else 8192
+
+
+def thinking(model: str, effort: str, max_tokens: int) -> dict[str, Any]:
+    """The fields of a request that ask for an effort; a budget is 1,024 tokens at least, and less than all."""
+    if effort == "none":
+        return {"thinking": {"type": "disabled"}}
+    if _BUDGETED.search(model):
+        budget = max(1024, min(_BUDGETS[effort], max_tokens - 1))
+        return {"thinking": {"type": "enabled", "budget_tokens": budget}}
+    return {
+        "thinking": {"type": "adaptive", "display": "summarized"},
+        "output_config": {"effort": "low" if effort == "minimal" else effort},
+    }
