@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import math
 import os
@@ -10,6 +11,7 @@ import traceback
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from llmcli.config import Config, bare_config, load_config
@@ -22,10 +24,11 @@ from llmcli.errors import (
     LlmcliError,
     NetworkError,
     ProviderError,
+    SettingsError,
     UserError,
 )
 from llmcli.messages import ModelResponse, ModelSettings
-from llmcli.models import HTTPRequest, build_model
+from llmcli.models import HTTPRequest, Model, build_model
 from llmcli.prompt import Stdin, read_prompt, read_text
 from llmcli.render import Renderer, Report, Stderr, Stdout, make_renderer, show
 
@@ -82,6 +85,8 @@ def ask(options: Options) -> int:
     error: LlmcliError | None = None
     try:
         config = load_config(given)
+        if not options.prompt and not options.file and Stdin().is_terminal:
+            raise UserError("there is no prompt; nothing was sent", hint='say something: llmcli "...", or see --help')
         stderr.color(config["color"])
         report.model, chosen_because = config.model_name(os.environ)
         if chosen_because:
@@ -123,7 +128,7 @@ def _converse(conversation: Conversation, prompt: str, renderer: Renderer, repor
         with closing(conversation.send(prompt)) as events:
             show(events, renderer, report)
     except KeyboardInterrupt:
-        return Interrupted("interrupted; what arrived is kept")
+        return Interrupted("interrupted")
     except LlmcliError as error:
         return error
     return None
@@ -163,17 +168,9 @@ def _prepare(options: Options, config: Config, model_name: str, stderr: Stderr) 
     stderr.secrets = keys_in(os.environ, config.providers)
     stdin = Stdin()
     _check(options, config)
-    if not options.prompt and not options.file and stdin.is_terminal:
-        raise UserError("there is no prompt; nothing was sent", hint='say something: llmcli "..."')
     key = read_text(options.api_key_file, "--api-key-file", stdin) if options.api_key_file else None
     stderr.secrets |= {(key or "").strip()}
-    model = build_model(
-        config.aliases.get(model_name, model_name),
-        providers=config.providers,
-        base_url=options.base_url,
-        api_key=key,
-        cloud=Cloud(options.region, options.project, options.service_account),
-    )
+    model = _build(options, config, model_name, key, stderr)
     stderr.secrets |= model.secrets
     system = config["system"]
     if system and system.startswith("@"):
@@ -191,9 +188,32 @@ def _prepare(options: Options, config: Config, model_name: str, stderr: Stderr) 
         extra=dict(map(_key_value, options.option)),
     )
     if options.verbose:
-        stderr.line(f"model: {model.id} at {public_address(model.address) or 'no address'}")
+        stderr.line(f"model: {model.id}, {public_address(model.address) or 'offline'}")
     prompt = read_prompt(options.prompt, options.file, stdin, lambda line: stderr.line(f"note: {line}"))
     return Conversation(model, settings=settings, system=system), prompt
+
+
+def _build(options: Options, config: Config, name: str, key: str | None, stderr: Stderr) -> Model:
+    """The model; a dry run can do without a key, and an alias may be what was meant."""
+    build = partial(
+        build_model,
+        config.aliases.get(name, name),
+        providers=config.providers,
+        base_url=options.base_url,
+        cloud=Cloud(options.region, options.project, options.service_account),
+    )
+    try:
+        return build(api_key=key)
+    except UserError as error:
+        near = difflib.get_close_matches(name, config.aliases, 1, 0.6)
+        if near and near[0] != name:
+            error.hint = f"did you mean the alias {near[0]}?"
+        raise
+    except SettingsError as error:
+        if not options.dry_run or error.kind != "credentials" or key is not None:
+            raise
+        stderr.line(f"note: {error.message}")
+        return build(api_key="no-key-is-set")
 
 
 def _check(options: Options, config: Config) -> None:
@@ -214,7 +234,7 @@ def _key_value(text: str) -> tuple[str, Any]:
     """One `-o KEY=VALUE`: the value is JSON, or else text."""
     key, equals, value = text.partition("=")
     if not key or not equals:
-        raise UserError(f"--option {text!r} is not KEY=VALUE")
+        raise UserError(f"--option {text!r} is not KEY=VALUE", hint="for example: -o top_k=40")
     try:
         parsed = json.loads(value)
         json.dumps(parsed, allow_nan=False, ensure_ascii=False).encode()

@@ -79,7 +79,7 @@ def _name(info: ModelInfo) -> str | None:
     for us., eu. and so on.
     """
     names = (re.sub(r"^regional\.", "us.", info.id), *_exact_names(info.match))
-    return next((name for name in names if info.is_match(name)), None)
+    return next((name for name in names if info.is_match(name) and not name.endswith("-")), None)
 
 
 def _exact_names(rule: MatchLogic) -> Iterator[str]:

@@ -48,6 +48,8 @@ class _AskByDefault(TyperGroup):
 
 
 def _refuse_misspelt(word: str, commands: Iterable[str]) -> None:
+    if word == "help":
+        raise UserError("help is no command", hint="llmcli --help; to send it as a prompt: llmcli -- help")
     near = next(iter(difflib.get_close_matches(word, [*commands, *_RESERVED], 1, 0.8)), None)
     if near is None:
         return

@@ -140,7 +140,7 @@ def complete_model(incomplete: str) -> list[str]:
         for row in PROVIDERS.values()
         for name in (row.name, *row.aliases)
         for full in (f"{name}:", *(f"{name}:{model}" for model in row.models))
-        if full.startswith(incomplete)
+        if full.startswith(incomplete) and (full != incomplete or not row.models)
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import tomllib
 from collections.abc import Mapping
@@ -9,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from llmcli.credentials import public_address
 from llmcli.errors import SettingsError
 from llmcli.providers import PROVIDERS, Provider
 
@@ -49,12 +51,16 @@ class Setting:
 
 @dataclass(frozen=True)
 class Config:
-    """The settings in force, the rows of all providers, and the aliases of models."""
+    """The settings in force, the rows of all providers, the aliases of models.
+
+    `own` is what the file says of providers, header values left out.
+    """
 
     path: Path
     settings: Mapping[str, Setting] = field(default_factory=dict)
     providers: Mapping[str, Provider] = field(default_factory=lambda: PROVIDERS)
     aliases: Mapping[str, str] = field(default_factory=dict)
+    own: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> Any:
         """The value in force of one setting."""
@@ -103,7 +109,19 @@ def load_config(options: Mapping[str, object], environ: Mapping[str, str] = os.e
     variables = _from_environ(environ)
     in_file = {"model": file.model, **dict(file.defaults)} if file else {}
     settings = _in_force((options, "option"), (variables, None), (in_file, str(path)), (DEFAULTS, "default"))
-    return Config(path, settings, _rows(file.providers, path), file.aliases) if file else Config(path, settings)
+    if not file:
+        return Config(path, settings)
+    own = {name: _public(row.model_dump(exclude_none=True)) for name, row in file.providers.items()}
+    return Config(path, settings, _rows(file.providers, path), file.aliases, own)
+
+
+def _public(fields: dict[str, Any]) -> dict[str, Any]:
+    """What the file says of a provider, without what may be secret: values of headers, a password in an address."""
+    if "headers" in fields:
+        fields["headers"] = dict.fromkeys(fields["headers"], "***")
+    if "base_url" in fields:
+        fields["base_url"] = public_address(fields["base_url"])
+    return fields
 
 
 def _in_force(*places: tuple[Mapping[str, object], str | None]) -> dict[str, Setting]:
@@ -163,8 +181,16 @@ def _from_environ(environ: Mapping[str, str]) -> dict[str, object]:
 
 def _faults(error: Any, name_of: Any = str) -> str:
     return "; ".join(
-        f"{'.'.join(name_of(str(place)) for place in fault['loc'][:3])}: {fault['msg']}" for fault in error.errors()
+        f"{'.'.join(name_of(str(place)) for place in fault['loc'][:3])}: {_fault(fault)}" for fault in error.errors()
     )
+
+
+def _fault(fault: Mapping[str, Any]) -> str:
+    if fault["type"] != "extra_forbidden":
+        return str(fault["msg"])
+    known = [*DEFAULTS, "aliases", "defaults", "providers", "base_url", "key_env", "key_command", "headers", "protocol"]
+    near = difflib.get_close_matches(str(fault["loc"][-1]), known, 1, 0.6)
+    return f"unknown setting; did you mean {near[0]}?" if near else "unknown setting"
 
 
 def _rows(own: Mapping[str, ProviderSettings], path: Path) -> Mapping[str, Provider]:

@@ -29,16 +29,20 @@ def providers_table() -> str:
     """One line a provider."""
     rows = [
         (
-            row["prefix"],
-            ", ".join(row["aliases"]),
-            row["protocol"],
-            row["address"] or "none yet",
-            row["other_login"] or " or ".join(row["key_variables"]) or "none needed",
-            "set" if row["key_set"] else "-",
+            ", ".join((row["prefix"], *row["aliases"])),
+            "set"
+            if row["key_set"]
+            else "not set"
+            if row["key_needed"]
+            else "optional"
+            if row["key_variables"]
+            else "none",
+            row["address"] or ("offline" if row["protocol"] == "test" else f"set {row['address_variable']}"),
+            row["other_login"] or " or ".join(row["key_variables"]),
         )
         for row in _providers()
     ]
-    return _table(("prefix", "aliases", "protocol", "address", "key", "key is"), rows)
+    return _table(("prefix, aliases", "key", "address", "key variable"), rows)
 
 
 def _providers() -> list[dict[str, Any]]:
@@ -121,7 +125,8 @@ def settings_json() -> str:
     """One object: path, and for each setting its value and source."""
     config = load_config({})
     settings = {name: {"value": one.value, "source": one.source} for name, one in config.settings.items()}
-    return json.dumps({"path": str(config.path), "settings": settings}, indent=2, ensure_ascii=False) + "\n"
+    shown = {"path": str(config.path), "settings": settings, "aliases": dict(config.aliases), "providers": config.own}
+    return json.dumps(shown, indent=2, ensure_ascii=False) + "\n"
 
 
 def settings_table() -> str:
@@ -129,6 +134,11 @@ def settings_table() -> str:
     config = load_config({})
     rows = [(name, _value(one.value), one.source) for name, one in config.settings.items()]
     rows += [(f"aliases.{name}", _value(target), str(config.path)) for name, target in config.aliases.items()]
+    rows += [
+        (f"providers.{provider}.{name}", _value(value), str(config.path))
+        for provider, fields in config.own.items()
+        for name, value in fields.items()
+    ]
     return _table(("setting", "value", "from"), rows)
 
 

@@ -133,7 +133,7 @@ _OLLAMA = Provider(
     base_url_env=("OLLAMA_BASE_URL",),
     host_env="OLLAMA_HOST",
     key_optional=True,
-    start_hint="start it with `ollama serve`, and fetch a model with `ollama pull llama3.2`",
+    start_hint="start it with `ollama serve`, and fetch the model with `ollama pull {model}`",
 )
 _OPENROUTER = Provider(
     "openrouter",
@@ -297,7 +297,7 @@ _ROWS = (
         ("VLLM_API_KEY",),
         base_url_env=("VLLM_BASE_URL",),
         key_optional=True,
-        start_hint="start it with `vllm serve MODEL`",
+        start_hint="start it with `vllm serve {model}`",
     ),
     Provider(
         "xai",

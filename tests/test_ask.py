@@ -486,7 +486,7 @@ def test_unknown_usage_is_unknown_not_zero(openai: FakeProvider) -> None:
         "details": None,
     }
     openai.answer(sse(chat_chunk({"content": "x"}), chat_chunk(finish="stop")))
-    assert "unknown in · unknown out · unknown tokens" in llmcli("hi", "--usage").stderr
+    assert "openai:fake-1 · unknown tokens · " in llmcli("hi", "--usage").stderr
 
 
 def test_the_usage_line(openai: FakeProvider) -> None:

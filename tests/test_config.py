@@ -36,7 +36,7 @@ def test_option_wins_over_environment_over_file_over_default(settings: Path) -> 
     ("content", "said"),
     [
         (b"model = 'x'\nmodle ==\n", "(at line 2, column 8)"),
-        (b"modle = 'x'", "modle: Extra inputs are not permitted"),
+        (b"modle = 'x'", "modle: unknown setting; did you mean model?"),
         (b"[defaults]\nseed = 'many'", "defaults.seed: Input should be a valid integer"),
         (b"[defaults]\nformat = 'xml'", "defaults.format"),
         (b"[providers.mine]\nprotocol = 'openai'", "providers.mine: a provider of one's own needs a base_url"),

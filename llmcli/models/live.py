@@ -198,7 +198,7 @@ def _advise(error: ProviderError, row: Provider) -> None:
     if error.exit_code == 3:
         error.hint = f"check {' or '.join(row.key_env) or 'the key'}, and that it belongs to {host}"
     elif row.start_hint and "refused the connection" in error.message:
-        error.hint = row.start_hint
+        error.hint = row.start_hint.replace("{model}", "MODEL")
     elif error.kind == "not_found":
         error.hint = f"there may be no list at {host}; `llmcli models {row.name}` shows the known models"
     elif "the connection to" in error.message:

@@ -150,7 +150,7 @@ class ProtocolModel(Model):
             login = row.other_login or " or ".join(row.key_env) or "the key"
             error.hint = f"check {login}, and that it belongs to {public_address(row.address)}"
         elif error.kind == "network" and row.start_hint and "refused the connection" in error.message:
-            error.hint = row.start_hint
+            error.hint = row.start_hint.replace("{model}", self.model)
         elif error.kind == "not_found":
             import difflib
 

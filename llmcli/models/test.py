@@ -88,7 +88,7 @@ class TestModel(Model):
 
     def __init__(self, provider: Provider, model: str, key: str | None = None, **unused: object) -> None:
         if model not in (*_BEHAVIOURS, *_BROKEN) and not re.fullmatch(r"error-[45]\d\d", model):
-            known = ", ".join((*_BEHAVIOURS, *_BROKEN, "error-429"))
+            known = ", ".join((*_BEHAVIOURS, *_BROKEN, "error-STATUS"))
             raise UserError(f"Unknown model: {provider.name}:{model}", hint=f"it knows {known}")
         self.model = model
         self.id = f"{provider.name}:{model}"
@@ -108,10 +108,11 @@ class TestModel(Model):
                 time.sleep(0.1)
         if self.model == "stall":
             time.sleep(settings.timeout)
-            raise NetworkError(f"{self.id}: nothing arrived for {settings.timeout:g} s", kind="timeout")
+            hint = "wait longer with --timeout SECONDS"
+            raise NetworkError(f"{self.id}: nothing arrived for {settings.timeout:g} s", kind="timeout", hint=hint)
         yield from reply.flush()
         if self.model == "cut":
-            raise NetworkError(f"{self.id}: the connection broke", hint="what arrived is kept; try again")
+            raise NetworkError(f"{self.id}: the connection broke", hint="what arrived is on stdout; try again")
         if self.model == "midstream-error":
             raise provider_error(self.id, None, {"error": {"type": "overloaded_error", "message": "Overloaded"}})
         if self.model == "tool_call":
@@ -134,7 +135,7 @@ class TestModel(Model):
             whole = "This answer stops in the mid"
         if self.model == "slow":
             while True:
-                yield from _WORD.findall(whole + " ")
+                yield from _WORD.findall(f"{whole}\n")
         pieces = _WORD.findall(whole)
         if not pieces and whole:
             pieces = [whole]

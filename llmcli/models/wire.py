@@ -192,7 +192,7 @@ def network_error(who: str, error: BaseException | None, request: httpx2.Request
     elif isinstance(error, httpx2.ProxyError):
         told, hint = f"the proxy did not let the request through: {reason}", "check HTTPS_PROXY and NO_PROXY"
     else:
-        told, hint = f"the connection to {host} broke: {reason}", "what arrived is kept; try again"
+        told, hint = f"the connection to {host} broke: {reason}", "what arrived is on stdout; try again"
     kind = "timeout" if isinstance(error, httpx2.TimeoutException) else None
     return NetworkError(f"{who}: {told}", hint=hint, kind=kind)
 

@@ -82,11 +82,16 @@ class Report:
         if response is None:
             return self.model
         usage, details = response.usage, response.usage.details or {}
-        parts = [
-            response.served_by or self.model,
+        told = [
             _count(usage.request_tokens, "in", details.get("cached_tokens"), "cached"),
             _count(usage.response_tokens, "out", details.get("reasoning_tokens"), "reasoning"),
             _count(usage.total_tokens, "tokens"),
+        ]
+        if usage.request_tokens is None and usage.response_tokens is None and usage.total_tokens is None:
+            told = ["unknown tokens"]
+        parts = [
+            response.served_by or self.model,
+            *told,
             f"{self.duration_s or 0:.1f} s"
             + (f", first text {self.first_text_s:.1f} s" if self.first_text_s is not None else ""),
         ]
