@@ -62,15 +62,16 @@ class CohereModel(HTTPModel):
             if name == DONE:
                 reply.ended = True
                 continue
-            yield from reply.start()  # Cohere does not say what it calls itself
             delta = data if name == BODY else data.get("delta") or {}
             if name == BODY and "message" not in delta:
                 raise no_reply(self.id, "an answer without a message in it")
+            kind, message = data.get("type") or name, delta.get("message")
+            failed = delta.get("error") or kind == "error" or isinstance(message, str)
+            if not failed:
+                yield from reply.start()  # Cohere does not say what it calls itself
             if told := delta.get("usage"):
                 yield from reply.usage(_usage(told))
-            kind = data.get("type") or name
-            message = delta.get("message")
-            if delta.get("error") or kind == "error" or isinstance(message, str):
+            if failed:
                 said = {"message": delta.get("error") or message, "code": delta.get("code")}
                 raise provider_error(self.id, None, said, secret=self.key)
             yield from _message(message or {}, reply, new=kind in ("content-start", BODY))
