@@ -37,12 +37,13 @@ def providers_table() -> str:
             else "optional"
             if row["key_variables"]
             else "none",
+            row["protocol"],
             row["address"] or ("offline" if row["protocol"] == "test" else f"set {row['address_variable']}"),
             row["other_login"] or " or ".join(row["key_variables"]),
         )
         for row in _providers()
     ]
-    return _table(("prefix, aliases", "key", "address", "key variable"), rows)
+    return _table(("prefix, aliases", "key", "protocol", "address", "key variable"), rows)
 
 
 def _providers() -> list[dict[str, Any]]:
