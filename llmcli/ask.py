@@ -92,7 +92,6 @@ def ask(options: Options) -> int:
         if chosen_because:
             stderr.line(f"note: {chosen_because}")
         conversation, prompt = _prepare(options, config, report.model, stderr)
-        report.secrets = stderr.secrets
         if options.dry_run:
             request = conversation.preview(prompt)
             for note in request.notes:
@@ -118,8 +117,10 @@ def ask(options: Options) -> int:
         return error.exit_code
     response = conversation.messages[-1] if conversation and conversation.messages else None
     report.close(response if isinstance(response, ModelResponse) else None, error)
-    secrets = conversation.model.secrets if conversation else frozenset()
-    return _finish(report, renderer, options, config, stderr, secrets)
+    if conversation:
+        stderr.secrets |= conversation.model.secrets  # again: tokens come with the request
+    report.secrets = stderr.secrets
+    return _finish(report, renderer, options, config, stderr)
 
 
 def _converse(conversation: Conversation, prompt: str, renderer: Renderer, report: Report) -> LlmcliError | None:
@@ -134,13 +135,10 @@ def _converse(conversation: Conversation, prompt: str, renderer: Renderer, repor
     return None
 
 
-def _finish(
-    report: Report, renderer: Renderer, options: Options, config: Config, stderr: Stderr, secrets: frozenset[str]
-) -> int:
+def _finish(report: Report, renderer: Renderer, options: Options, config: Config, stderr: Stderr) -> int:
     """Say what is to be said about the reply, and return the exit code."""
     response = report.response
     notes = []
-    stderr.secrets = report.secrets = stderr.secrets | secrets
     if response and not report.error:
         report.error = _shortfall(response)
         if isinstance(report.error, IncompleteReply) and config["allow_incomplete"]:
@@ -220,9 +218,8 @@ def _check(options: Options, config: Config) -> None:
     """Refuse what is no text, no number, or has no meaning together; argv and environment may hold any bytes."""
     words = (*options.prompt, config["model"], config["system"], config["user_id"], *config["stop"])
     for word in filter(None, words):
-        if _LONE.search(word):
-            place = _LONE.search(word)
-            raise UserError(f"not UTF-8: the byte at position {place.start() if place else 0} of {word!r}")
+        if place := _LONE.search(word):
+            raise UserError(f"not UTF-8: the byte at position {place.start()} of {word!r}")
     for name in ("temperature", "top_p", "timeout"):
         if config[name] is not None and not math.isfinite(config[name]):
             raise UserError(f"--{name.replace('_', '-')} must be a number, not {config[name]}")

@@ -138,7 +138,7 @@ def complete_model(incomplete: str) -> list[str]:
     return [
         full
         for row in PROVIDERS.values()
-        for name in (row.name, *row.aliases)
+        for name in row.names
         for full in (f"{name}:", *(f"{name}:{model}" for model in row.models))
         if full.startswith(incomplete) and (full != incomplete or not row.models)
     ]
@@ -146,7 +146,7 @@ def complete_model(incomplete: str) -> list[str]:
 
 def complete_provider(incomplete: str) -> list[str]:
     """The prefixes and aliases that begin like `incomplete`."""
-    names = (name for row in PROVIDERS.values() for name in (row.name, *row.aliases))
+    names = (name for row in PROVIDERS.values() for name in row.names)
     return [name for name in names if name.startswith(incomplete)]
 
 

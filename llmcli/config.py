@@ -198,7 +198,7 @@ def _rows(own: Mapping[str, ProviderSettings], path: Path) -> Mapping[str, Provi
     rows = dict(PROVIDERS)
     for name, settings in own.items():
         changes = settings.model_dump(exclude_none=True)
-        name = next((row.name for row in rows.values() if name in row.aliases), name)
+        name = next((row.name for row in rows.values() if name in row.names), name)
         row = rows.get(name)
         if row is None:
             if not settings.base_url:

@@ -136,4 +136,4 @@ def keys_in(environ: Mapping[str, str], rows: Mapping[str, Provider]) -> frozens
 
 def public_address(address: str) -> str:
     """The address without a user's name and password."""
-    return re.sub(r"(?<=//)[^/@]*@", "", address)
+    return re.sub(r"(?<=//)[^/]*@", "", address)

@@ -8,11 +8,10 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from decimal import Decimal
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 from llmcli.catalogue import KnownModel, known_models
 from llmcli.config import load_config
-from llmcli.credentials import with_address
+from llmcli.credentials import public_address, with_address
 from llmcli.errors import SettingsError, UserError
 from llmcli.providers import Provider, find_provider
 from llmcli.render.terminal import Stderr
@@ -30,13 +29,7 @@ def providers_table() -> str:
     rows = [
         (
             ", ".join((row["prefix"], *row["aliases"])),
-            "set"
-            if row["key_set"]
-            else "not set"
-            if row["key_needed"]
-            else "optional"
-            if row["key_variables"]
-            else "none",
+            _key_state(row),
             row["protocol"],
             row["address"] or ("offline" if row["protocol"] == "test" else f"set {row['address_variable']}"),
             row["other_login"] or " or ".join(row["key_variables"]),
@@ -44,6 +37,14 @@ def providers_table() -> str:
         for row in _providers()
     ]
     return _table(("prefix, aliases", "key", "protocol", "address", "key variable"), rows)
+
+
+def _key_state(row: dict[str, Any]) -> str:
+    if row["key_set"]:
+        return "set"
+    if row["key_needed"]:
+        return "not set"
+    return "optional" if row["key_variables"] else "none"
 
 
 def _providers() -> list[dict[str, Any]]:
@@ -54,12 +55,11 @@ def _providers() -> list[dict[str, Any]]:
 def _provider(row: Provider) -> dict[str, Any]:
     with suppress(SettingsError):  # it has none yet
         row = with_address(row, os.environ)
-    address = row.address
     return {
         "prefix": row.name,
         "aliases": list(row.aliases),
         "protocol": row.spoken,
-        "address": _public(address) or None,
+        "address": public_address(row.address) or None,
         "address_variable": row.address_variable,
         "key_variables": list(row.key_env),
         "other_login": row.other_login,
@@ -145,12 +145,6 @@ def settings_table() -> str:
 
 def _value(value: object) -> str:
     return "not set" if value is None or value == () else json.dumps(value, ensure_ascii=False)
-
-
-def _public(address: str) -> str:
-    """The address without a user's name and password."""
-    parts = urlsplit(address)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]], numbers: int = 0) -> str:

@@ -6,12 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from io import StringIO
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from llmcli.usage import Usage
 
+T = TypeVar("T")
 FinishReason = Literal["stop", "length", "content_filter", "tool_call", "error", "interrupted", "incomplete", "limit"]
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
+
+
+def given(fields: Mapping[str, T | None]) -> dict[str, T]:
+    """The fields that have a value: None means not asked for in a request, and not told in a reply."""
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _now() -> datetime:

@@ -63,6 +63,11 @@ class Provider:
     address: str = ""
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """The canonical prefix, then the aliases."""
+        return (self.name, *self.aliases)
+
+    @property
     def address_variable(self) -> str:
         """The variable of ours that replaces the address."""
         return f"LLMCLI_{self.name.upper().replace('-', '_')}_BASE_URL"
@@ -330,14 +335,14 @@ def find_provider(prefix: str, rows: Mapping[str, Provider] = PROVIDERS) -> Prov
     """
     for suffix, protocol in (("", None), *_FORCED.items()):
         for row in rows.values():
-            if prefix in (name + suffix for name in (row.name, *row.aliases)):
+            if prefix in (name + suffix for name in row.names):
                 if protocol is None:
                     return row
                 if row.protocol in _FORCED.values():
                     return replace(row, protocol=protocol, home_protocol=None)
     if prefix in _GONE:
         raise UserError(f"Unknown provider: {prefix}: {_GONE[prefix]}", hint="`llmcli providers` lists the others")
-    names = [name for row in rows.values() for name in (row.name, *row.aliases)]
+    names = [name for row in rows.values() for name in row.names]
     raise UserError(
         f"Unknown provider: {prefix}",
         hint=_did_you_mean(prefix.lower(), names) or "`llmcli providers` lists them all",
@@ -351,7 +356,7 @@ def split_model(name: str, rows: Mapping[str, Provider] = PROVIDERS) -> tuple[Pr
     """
     prefix, colon, model = name.strip().partition(":")
     if not colon:
-        alone = next((row for row in rows.values() if prefix in (row.name, *row.aliases)), None)
+        alone = next((row for row in rows.values() if prefix in row.names), None)
         bare = next((owner for start, owner in _BARE_NAMES.items() if prefix.startswith(start)), None)
         if alone is None and bare is None:
             known = [f"{row.name}:{model}" for row in rows.values() for model in row.models]

@@ -17,7 +17,7 @@ def providers() -> str:
     """The table of providers."""
     lines = ["| prefix | address | key | default model |", "|---|---|---|---|"]
     for row in PROVIDERS.values():
-        names = ", ".join(f"`{name}`" for name in (row.name, *row.aliases))
+        names = ", ".join(f"`{name}`" for name in row.names)
         address = row.base_url or ("offline" if row.offline else f"`{row.address_variable}`")
         keys = " or ".join(f"`{name}`" for name in row.key_env) or "none"
         keys = row.other_login or (f"{keys} (optional)" if row.key_optional else keys)

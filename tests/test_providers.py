@@ -14,7 +14,7 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 
-from llmcli.credentials import key_for, keys_in, with_address
+from llmcli.credentials import key_for, keys_in, public_address, with_address
 from llmcli.errors import LlmcliError, SettingsError, UserError, redact
 from llmcli.messages import ModelRequest, ModelSettings, UserPromptPart
 from llmcli.models import HTTPRequest, build_model
@@ -67,7 +67,7 @@ def test_unknown_names_get_a_hint(name: str, hint: str) -> None:
 
 
 def test_every_name_is_unique_and_finds_its_row() -> None:
-    names = [name for row in PROVIDERS.values() for name in (row.name, *row.aliases)]
+    names = [name for row in PROVIDERS.values() for name in row.names]
     assert len(names) == len(set(names))
     assert all(name in (find_provider(name).name, *find_provider(name).aliases) for name in names)
 
@@ -338,3 +338,9 @@ def signature_of(url: str, body: bytes, headers: Mapping[str, str]) -> str:
     for part in (date[:8], *place, text):
         key = hmac.new(key, part.encode(), hashlib.sha256).digest()
     return f"Credential=AKIDEXAMPLE/{scope}, SignedHeaders={';'.join(signed)}, Signature={key.hex()}"
+
+
+@pytest.mark.parametrize("address", ["http://u:p@h/x", "http://u:p@ss@h/x", "http://h/x"])
+def test_a_public_address_has_no_password(address: str) -> None:
+    assert public_address(address) == "http://h/x"
+    assert public_address("http://u:pw@h ost") == "http://h ost"

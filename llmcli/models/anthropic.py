@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import anthropic
 
 from llmcli.errors import provider_error
-from llmcli.messages import FinishReason, ModelMessage, ModelSettings, StreamEvent
+from llmcli.messages import FinishReason, ModelMessage, ModelSettings, StreamEvent, given
 from llmcli.models import claude
 from llmcli.models.protocol import system_prompt, turns
 from llmcli.models.reply import Reply
@@ -42,7 +42,7 @@ class AnthropicModel(SDKModel):
     def refused(self, settings: ModelSettings) -> Mapping[str, str]:
         """See `ProtocolModel.refused`."""
         sampling = {"temperature": settings.temperature, "top_p": settings.top_p, "seed": settings.seed}
-        return {name: _NO_SAMPLING for name, value in sampling.items() if value is not None}
+        return dict.fromkeys(given(sampling), _NO_SAMPLING)
 
     def body(self, messages: Sequence[ModelMessage], settings: ModelSettings) -> dict[str, Any]:
         """See `ProtocolModel.body`."""
@@ -75,7 +75,7 @@ class AnthropicModel(SDKModel):
             if kind in ("message", "message_start"):
                 yield from reply.start(message.get("model"))
             if told := data.get("usage") or message.get("usage"):
-                counts |= {field: value for field, value in told.items() if value is not None}
+                counts |= given(told)
                 yield from reply.usage(_usage(counts))
             if kind == "content_block_start":
                 yield from _block(data["content_block"], reply)
@@ -118,6 +118,6 @@ def _usage(told: Mapping[str, Any]) -> Usage:
     details = other_counts(told, _MAPPED)
     thinking = count((told.get("output_tokens_details") or {}).get("thinking_tokens"))
     named = {"cached_tokens": read, "cache_write_tokens": written, "reasoning_tokens": thinking}
-    details |= {name: value for name, value in named.items() if value is not None}
+    details |= given(named)
     total = None if request is None or response is None else request + response
     return Usage(1, request, response, total, details or None)

@@ -25,7 +25,7 @@ from botocore.eventstream import EventStreamBuffer, ParserError
 from botocore.exceptions import BotoCoreError, ClientError
 
 from llmcli.errors import NetworkError, SettingsError, provider_error
-from llmcli.messages import FinishReason, ModelMessage, ModelSettings, StreamEvent
+from llmcli.messages import FinishReason, ModelMessage, ModelSettings, StreamEvent, given
 from llmcli.models import claude
 from llmcli.models.http import HTTPModel, checked_region
 from llmcli.models.protocol import system_prompt, turns
@@ -126,11 +126,11 @@ class BedrockConverseModel(HTTPModel):
             "stopSequences": list(settings.stop) or None,
         }
         if settings.effort:
-            body["additionalModelRequestFields"] = self._effort(settings)
-            if "budget_tokens" in str(body["additionalModelRequestFields"]):  # the budget is a part of this
+            body["additionalModelRequestFields"] = more = self._effort(settings)
+            if "budget_tokens" in more.get("thinking", {}):  # the budget is a part of this
                 inference["maxTokens"] = settings.max_tokens or claude.most_tokens(self.model)
-        if given := {name: value for name, value in inference.items() if value is not None}:
-            body["inferenceConfig"] = given
+        if asked := given(inference):
+            body["inferenceConfig"] = asked
         return body
 
     def _effort(self, settings: ModelSettings) -> dict[str, Any]:
@@ -241,5 +241,5 @@ def _usage(told: Mapping[str, Any]) -> Usage:
     fresh, response = count(told.get("inputTokens")), count(told.get("outputTokens"))
     request = None if fresh is None else fresh + (read or 0) + (written or 0)
     named = {"cached_tokens": read, "cache_write_tokens": written}
-    details = other_counts(told, _MAPPED) | {name: value for name, value in named.items() if value is not None}
+    details = other_counts(told, _MAPPED) | given(named)
     return Usage(1, request, response, count(told.get("totalTokens")), details or None)

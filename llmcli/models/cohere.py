@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from llmcli.errors import provider_error
-from llmcli.messages import FinishReason, ModelMessage, ModelSettings, StreamEvent
+from llmcli.messages import FinishReason, ModelMessage, ModelSettings, StreamEvent, given
 from llmcli.models.http import HTTPModel
 from llmcli.models.protocol import turns
 from llmcli.models.reply import Reply
@@ -53,8 +53,7 @@ class CohereModel(HTTPModel):
             fields["thinking"] = {"type": "disabled"}
         elif settings.effort:
             fields["thinking"] = {"type": "enabled", "token_budget": _BUDGETS[settings.effort]}
-        given = {name: value for name, value in fields.items() if value is not None}
-        return {"model": self.model, "messages": turns(messages, with_system=True), "stream": True, **given}
+        return {"model": self.model, "messages": turns(messages, with_system=True), "stream": True, **given(fields)}
 
     def read(self, events: Iterable[Event], reply: Reply) -> Iterator[StreamEvent]:
         """See `ProtocolModel.read`."""
@@ -103,6 +102,6 @@ def _usage(told: Mapping[str, Any]) -> Usage:
         "reasoning_tokens": count(tokens.get("reasoning_tokens")),
         **{f"billed_{name}": count(value) for name, value in billed.items()},
     }
-    details = {name: value for name, value in named.items() if value is not None}
+    details = given(named)
     total = None if request is None or response is None else request + response
     return Usage(1, request, response, total, details or None)

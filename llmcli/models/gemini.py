@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from llmcli.errors import ProviderError, provider_error
-from llmcli.messages import FinishReason, ModelMessage, ModelSettings, StreamEvent
+from llmcli.messages import FinishReason, ModelMessage, ModelSettings, StreamEvent, given
 from llmcli.models.http import HTTPModel
 from llmcli.models.protocol import system_prompt, turns
 from llmcli.models.reply import Reply
@@ -81,7 +81,7 @@ class GeminiModel(HTTPModel):
             "stopSequences": list(settings.stop) or None,
             "thinkingConfig": self._thinking(settings),
         }
-        generation = {name: value for name, value in generation.items() if value is not None}
+        generation = given(generation)
         body: dict[str, Any] = {"contents": contents}
         if system := system_prompt(messages):
             body["systemInstruction"] = {"parts": [{"text": system}]}
@@ -105,7 +105,7 @@ class GeminiModel(HTTPModel):
                 raise provider_error(self.id, None, data, secret=self.key)
             yield from reply.start(data.get("modelVersion"))
             if told := data.get("usageMetadata"):
-                counts |= {field: value for field, value in told.items() if value is not None}
+                counts |= given(told)
                 yield from reply.usage(_usage(counts))
             candidates = data.get("candidates") or ()
             verdict = data.get("promptFeedback") or {}
@@ -150,5 +150,5 @@ def _usage(told: Mapping[str, Any]) -> Usage:
         "reasoning_tokens": thought,
         "toolUsePromptTokenCount": tools,
     }
-    details = {name: value for name, value in named.items() if value is not None}
+    details = given(named)
     return Usage(1, request, response, tokens.get("total"), details or None)

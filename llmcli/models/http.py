@@ -29,7 +29,6 @@ class HTTPModel(ProtocolModel):
 
     signs: ClassVar = False  # whether authorization asks somebody else, or signs: a preview does neither
     seconds = 600.0  # what the person allows between two reads, for those who ask
-    _client: httpx2.Client | None = None
     _granted: frozenset[str] = frozenset()
 
     @abstractmethod
@@ -56,8 +55,7 @@ class HTTPModel(ProtocolModel):
         headers = {"user-agent": f"llmcli/{__version__}", "content-type": "application/json"}
         for more in (granted, self.headers):  # what the person asks for wins
             headers |= {name.lower(): value for name, value in more.items()}
-        client = http_client(transport) if transport or not self._client else self._client
-        self._client = self._client if transport else client
+        client: httpx2.Client = self.client(http_client, transport)
         with address_errors(self.id), interruptible_names():
             request = client.build_request(
                 "POST", url, content=content, headers=headers, timeout=timeout(settings.timeout)

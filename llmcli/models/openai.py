@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import openai
 
 from llmcli.errors import SettingsError, error_details, provider_error
-from llmcli.messages import FinishReason, ModelMessage, ModelSettings, StreamEvent
+from llmcli.messages import FinishReason, ModelMessage, ModelSettings, StreamEvent, given
 from llmcli.models.protocol import turns
 from llmcli.models.reply import Reply
 from llmcli.models.sdk import SDKModel
@@ -92,7 +92,7 @@ class OpenAIModel(SDKModel):
         if at_home and _SAMPLES_NOT.match(self.model) and settings.effort != "none":
             sampling = {"temperature": settings.temperature, "top_p": settings.top_p}
             why = "OpenAI refuses it while this model reasons; --effort none may allow it"
-            found |= {name: why for name, value in sampling.items() if value is not None}
+            found |= dict.fromkeys(given(sampling), why)
         return found
 
     def body(self, messages: Sequence[ModelMessage], settings: ModelSettings) -> dict[str, Any]:
@@ -110,10 +110,9 @@ class OpenAIModel(SDKModel):
             row.effort_field: settings.effort,
             row.user_field or "": settings.user_id if row.user_field else None,
         }
-        for name, value in fields.items():
-            if value is not None:
-                outer, dot, inner = name.partition(".")
-                body[outer] = {**body.get(outer, {}), inner: value} if dot else value
+        for name, value in given(fields).items():
+            outer, dot, inner = name.partition(".")
+            body[outer] = {**body.get(outer, {}), inner: value} if dot else value
         return body
 
     def read(self, events: Iterable[Event], reply: Reply) -> Iterator[StreamEvent]:
@@ -132,7 +131,7 @@ class OpenAIModel(SDKModel):
             # In the last chunk with a choice, in one after it, or in every chunk; Groq has a place of its own.
             for told in ((data.get("x_groq") or {}).get("usage"), data.get("usage")):
                 if told:
-                    counts |= {field: value for field, value in told.items() if value is not None}
+                    counts |= given(told)
                     yield from reply.usage(_usage(counts))
             for choice in choices:
                 if not choice.get("index"):  # of several, the first

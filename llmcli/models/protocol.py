@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -45,6 +45,8 @@ class ProtocolModel(Model):
     want more than a key.
     """
 
+    _client: Any = None
+
     def __init__(
         self, provider: Provider, model: str, key: str | None, *, headers: Mapping[str, str], cloud: Cloud
     ) -> None:
@@ -65,6 +67,16 @@ class ProtocolModel(Model):
         self, body: dict[str, Any], settings: ModelSettings, transport: httpx2.BaseTransport | None = None
     ) -> httpx2.Response:
         """Send it, and return the open response; raises ProviderError. `transport` stands in for the network."""
+
+    def client(self, make: Callable[[httpx2.BaseTransport | None], Any], transport: httpx2.BaseTransport | None) -> Any:
+        """The client that is kept, made when it is first wanted; with a `transport` one for this time only.
+
+        Kept, because a client that is collected closes the responses that it opened.
+        """
+        if transport:
+            return make(transport)
+        self._client = self._client or make(None)
+        return self._client
 
     def decode(self, response: httpx2.Response) -> Iterator[Event]:
         """The decoded events of an open response; server-sent ones, unless a protocol says otherwise."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from llmcli.errors import provider_error
-from llmcli.messages import FinishReason, ModelMessage, ModelSettings, StreamEvent
+from llmcli.messages import FinishReason, ModelMessage, ModelSettings, StreamEvent, given
 from llmcli.models.openai import OpenAIModel
 from llmcli.models.protocol import system_prompt, turns
 from llmcli.models.reply import Reply
@@ -58,14 +58,13 @@ class ResponsesModel(OpenAIModel):
             "reasoning": reasoning or None,
             "user": settings.user_id,
         }
-        given = {name: value for name, value in fields.items() if value is not None}
         # store: the history is ours; by default the server would keep every reply for 30 days.
         return {
             "model": self.model,
             "input": turns(messages, with_system=False),
             "stream": True,
             "store": False,
-            **given,
+            **given(fields),
         }
 
     def read(self, events: Iterable[Event], reply: Reply) -> Iterator[StreamEvent]:
@@ -145,7 +144,7 @@ def _usage(told: Mapping[str, Any]) -> Usage:
         "cache_write_tokens": count(of_input.get("cache_write_tokens")),
         "reasoning_tokens": count(of_output.get("reasoning_tokens")),
     }
-    details |= {name: value for name, value in named.items() if value is not None}
+    details |= given(named)
     if total is None and request is not None and response is not None:
         total = request + response
     return Usage(1, request, response, total, details or None)

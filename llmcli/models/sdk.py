@@ -36,7 +36,6 @@ class SDKModel(ProtocolModel):
     client_class: ClassVar[str]
     path: ClassVar[str]
     ambient: ClassVar[tuple[str, ...]]
-    _client: Any = None  # kept, because a client that is collected closes the responses that it opened
 
     def root(self) -> str:
         """The address that `path` is added to."""
@@ -59,9 +58,7 @@ class SDKModel(ProtocolModel):
         try:
             # The SDK reads the body of a failing answer unguarded: hence network_errors.
             with address_errors(self.id), interruptible_names(), network_errors(self.id):
-                client = self._new_client(transport) if transport or not self._client else self._client
-                self._client = self._client if transport else client
-                stream = client.post(
+                stream = self.client(self._new_client, transport).post(
                     self.path,
                     body=body,
                     cast_to=object,
