@@ -7,18 +7,19 @@ is an estimate. It takes a fifth of a second to load, so it is imported where it
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from llmcli.providers import Provider
+from llmcli.providers import PROVIDERS, Provider, split_model
+from llmcli.usage import Usage
 
 if TYPE_CHECKING:
     from genai_prices.types import MatchLogic, ModelInfo
 
-__all__ = ["KnownModel", "known_models"]
+__all__ = ["KnownModel", "context_window", "cost_of", "known_models"]
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,39 @@ def known_models(row: Provider) -> list[KnownModel]:
         if not info.deprecated and info.id not in told and not _is_foreign(row, info) and (name := _name(info))
     }
     return [_with_figures(row, name, info, now) for name, info in (own | rest).items()]
+
+
+def cost_of(model: str, usage: Usage, rows: Mapping[str, Provider] = PROVIDERS) -> float | None:
+    """The estimated USD for a usage of `provider:model`; None where the price list does not have it."""
+    from genai_prices import Usage as Counts
+    from genai_prices import calc_price
+
+    row, name = split_model(model, rows)
+    if row.offline:
+        return 0.0
+    details = usage.details or {}
+    counts = Counts(
+        input_tokens=usage.request_tokens,
+        output_tokens=usage.response_tokens,
+        cache_read_tokens=details.get("cached_tokens"),
+        cache_write_tokens=details.get("cache_write_tokens"),
+    )
+    try:
+        return float(calc_price(counts, name, provider_id=row.price_id or row.name).total_price)
+    except (LookupError, ValueError):  # not in the list, or counts that contradict each other
+        return None
+
+
+def context_window(model: str, rows: Mapping[str, Provider] = PROVIDERS) -> int | None:
+    """The tokens that `provider:model` can hold; None where the price list does not tell."""
+    from genai_prices.data_snapshot import get_snapshot
+
+    row, name = split_model(model, rows)
+    try:
+        _, info = get_snapshot().find_provider_model(name, None, row.price_id or row.name, None)
+    except LookupError:
+        return None
+    return info.context_window
 
 
 def _with_figures(row: Provider, name: str, info: ModelInfo | None, now: datetime) -> KnownModel:

@@ -109,6 +109,13 @@ def ask(
     base_url: opt.BaseUrl = None,
     api_key_file: opt.ApiKeyFile = None,
     timeout: opt.Timeout = None,
+    retries: opt.Retries = None,
+    request_limit: opt.RequestLimit = None,
+    request_tokens_limit: opt.RequestTokensLimit = None,
+    response_tokens_limit: opt.ResponseTokensLimit = None,
+    total_tokens_limit: opt.TotalTokensLimit = None,
+    max_cost: opt.MaxCost = None,
+    allow_unknown_cost: opt.AllowUnknownCost = None,
     user_id: opt.UserId = None,
     region: opt.Region = None,
     project: opt.Project = None,
@@ -117,6 +124,7 @@ def ask(
     color: opt.Color = None,
     lenient: opt.Lenient = None,
     allow_incomplete: opt.AllowIncomplete = None,
+    no_input: opt.NoInput = False,
     dry_run: opt.DryRun = False,
     quiet: opt.Quiet = False,
     verbose: opt.Verbose = False,
@@ -126,8 +134,8 @@ def ask(
     said_to_be_a_prompt = "--" in sys.argv or sys.argv[1:2] == ["ask"]
     if prompt and not said_to_be_a_prompt and (len(prompt) == 1 or prompt[0] in _RESERVED):
         _refuse_misspelt(prompt[0], cast(Any, ctx.parent).command.commands)
-    from llmcli.ask import Options
     from llmcli.ask import ask as run
+    from llmcli.start import Options
 
     raise typer.Exit(run(Options(**ctx.params)))  # the parameters above are its fields
 

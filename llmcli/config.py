@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DEFAULTS", "Config", "Setting", "bare_config", "config_path", "load_config"]
 
-# Every setting that has an option, with what holds where nobody says anything. LLMCLI_<NAME> is its variable.
+# Every setting, with what holds where nobody says anything. LLMCLI_<NAME> is its variable, most have an option.
 DEFAULTS: Mapping[str, object] = {
     "model": None,
     "system": None,
@@ -31,6 +31,14 @@ DEFAULTS: Mapping[str, object] = {
     "effort": None,
     "user_id": None,
     "timeout": 600.0,
+    "retries": 2,
+    "fallback_on": (),
+    "request_limit": None,
+    "request_tokens_limit": None,
+    "response_tokens_limit": None,
+    "total_tokens_limit": None,
+    "max_cost": None,
+    "allow_unknown_cost": False,
     "format": "auto",
     "thinking": None,
     "usage": None,
@@ -65,6 +73,11 @@ class Config:
     def __getitem__(self, name: str) -> Any:
         """The value in force of one setting."""
         return self.settings[name].value
+
+    def chain(self, name: str) -> list[str]:
+        """The models of a name: the members of a chain, which has commas, each alias replaced by what it stands for."""
+        members = [self.aliases.get(one.strip(), one) for one in name.split(",")]
+        return [one.strip() for member in members for one in member.split(",")]
 
     def model_name(self, environ: Mapping[str, str]) -> tuple[str, str | None]:
         """The model as it was asked for, and a line for the person where nobody chose it.
@@ -107,7 +120,7 @@ def load_config(options: Mapping[str, object], environ: Mapping[str, str] = os.e
     path = config_path(environ)
     file = _read(path)
     variables = _from_environ(environ)
-    in_file = {"model": file.model, **dict(file.defaults)} if file else {}
+    in_file = {"model": file.model, **dict(file.defaults), **dict(file.limits)} if file else {}
     settings = _in_force((options, "option"), (variables, None), (in_file, str(path)), (DEFAULTS, "default"))
     if not file:
         return Config(path, settings)
@@ -170,11 +183,11 @@ def _from_environ(environ: Mapping[str, str]) -> dict[str, object]:
         return found
     from pydantic import ValidationError
 
-    from llmcli.settings_file import Defaults
+    from llmcli.settings_file import Variables
 
     model = found.pop("model", None)
     try:
-        return {"model": model, **dict(Defaults.model_validate(found))}
+        return {"model": model, **dict(Variables.model_validate(found))}
     except ValidationError as error:
         raise SettingsError(f"in the environment: {_faults(error, _variable)}") from error
 
@@ -188,7 +201,18 @@ def _faults(error: Any, name_of: Any = str) -> str:
 def _fault(fault: Mapping[str, Any]) -> str:
     if fault["type"] != "extra_forbidden":
         return str(fault["msg"])
-    known = [*DEFAULTS, "aliases", "defaults", "providers", "base_url", "key_env", "key_command", "headers", "protocol"]
+    known = [
+        *DEFAULTS,
+        "aliases",
+        "defaults",
+        "limits",
+        "providers",
+        "base_url",
+        "key_env",
+        "key_command",
+        "headers",
+        "protocol",
+    ]
     near = difflib.get_close_matches(str(fault["loc"][-1]), known, 1, 0.6)
     return f"unknown setting; did you mean {near[0]}?" if near else "unknown setting"
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import closing
 
-from llmcli.errors import LlmcliError, ProviderError
+from llmcli.errors import LlmcliError, ProviderError, UsageLimitExceeded
+from llmcli.limits import Limits, Meter, Price, no_price, size_of
 from llmcli.messages import (
     FinishReason,
     ModelMessage,
@@ -19,49 +20,89 @@ from llmcli.messages import (
     UserPromptPart,
 )
 from llmcli.models import HTTPRequest, Model
+from llmcli.models.retry import with_retries
 from llmcli.usage import Usage
 
 __all__ = ["Conversation"]
 
 
 class Conversation:
-    """Messages and usage so far; `send` adds to both, also when the reply is cut short."""
+    """Messages and usage so far; `send` adds to both, also when the reply is cut short.
 
-    def __init__(self, model: Model, *, settings: ModelSettings | None = None, system: str | None = None) -> None:
+    `replies` are who answered and what it took, one for each request; they stay when messages are taken back.
+    `limits` are watched over; `price` is asked for USD only where they, or somebody else, want to know.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        *,
+        settings: ModelSettings | None = None,
+        system: str | None = None,
+        limits: Limits | None = None,
+        price: Price = no_price,
+    ) -> None:
         self.model = model
         self.settings = settings or ModelSettings()
         self.system = system
+        self.limits = limits or Limits()
+        self.price = price
         self.messages: list[ModelMessage] = []
-        self.usage = Usage()
+        self.replies: list[tuple[str, Usage]] = []
+
+    @property
+    def usage(self) -> Usage:
+        """The tokens of all replies so far."""
+        return sum((usage for _, usage in self.replies), Usage())
+
+    def cost(self) -> float | None:
+        """The USD of all replies so far, as far as prices are known; None where none is."""
+        known = [usd for model, usage in self.replies if (usd := self.price(model, usage)) is not None]
+        return sum(known) if known else None
 
     def send(self, prompt: str) -> Generator[StreamEvent]:
-        """Yield the events of the reply to `prompt`, and keep both in `messages`.
+        """Yield the events of the reply to `prompt`, and keep both in `messages` once somebody has begun to answer.
 
         Close the iterator (`contextlib.closing`) before looking at `messages`: only then is a reply that broke off
-        recorded, as "error" or "interrupted". Raises what `Model.stream` raises.
+        recorded, as "error", "limit" or "interrupted". Raises what `Model.stream` raises, and UsageLimitExceeded.
         """
         request = self._request(prompt)
+        messages = [*self.messages, request]
+        meter = self._meter(messages)
         partial = PartialResponse()
         response: ModelResponse | None = None
         reason: FinishReason | None = "interrupted"
         try:
-            with closing(self.model.stream([*self.messages, request], self.settings)) as events:
+            with closing(with_retries(self.model, messages, self.settings)) as events:
                 for event in events:
                     partial.add(event)
                     if isinstance(event, StreamEnd):
                         response = event.response
                     yield event
+                    if meter:
+                        meter.see(event)
         except ProviderError:
             reason = "error"
+            raise
+        except UsageLimitExceeded:
+            reason, response = "limit", None
             raise
         except LlmcliError:  # nothing was sent
             reason = None
             raise
         finally:
-            if reason:
+            if reason and partial.served_by:
                 response = response or partial.response(reason)
                 self.messages += [request, response]
-                self.usage.incr(response.usage)
+                self.replies.append((partial.served_by, response.usage))
+
+    def _meter(self, messages: list[ModelMessage]) -> Meter | None:
+        """What watches over the reply; None where there is nothing to watch for."""
+        if self.limits == Limits():
+            return None
+        spent = self.cost() if self.limits.max_cost is not None else None
+        models = [model.id for model in self.model.members]
+        return self.limits.meter(self.usage, spent or 0.0, models, self.price, size_of(messages))
 
     def preview(self, prompt: str) -> HTTPRequest:
         """The request that `send` would send; sends nothing and keeps nothing."""

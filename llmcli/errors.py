@@ -6,21 +6,29 @@ LlmcliError                 1    a fault of ours, and the root
 ├── ProviderError           4    the provider refused, or answered something that is no reply
 │   ├── AuthenticationError 3    the provider refused the credentials
 │   ├── OverloadedError     5    overloaded or rate limited: worth another try later
-│   └── NetworkError        6    name, connection, TLS, proxy, time-out, cut
+│   ├── NetworkError        6    name, connection, TLS, proxy, time-out, cut
+│   └── FallbackExceptionGroup   every model of a chain failed: it holds their errors, and ends as the last one
 ├── IncompleteReply         7    the reply is not whole
+├── UsageLimitExceeded      8    a limit of the person's own was reached
 ├── ReplyMismatch           9    the reply is not what was asked for
-├── Interrupted             130  Ctrl-C
+├── Interrupted             130  Ctrl-C; 143 for SIGTERM, 129 for SIGHUP
 └── ClosedPipe              141  the reader of stdout has left
+
+Stopped is no error of ours: it is the KeyboardInterrupt that any of these signals raises.
 """
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterable, Mapping
+import signal
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Self
 
 __all__ = [
     "AuthenticationError",
     "ClosedPipe",
+    "FallbackExceptionGroup",
     "IncompleteReply",
     "Interrupted",
     "LlmcliError",
@@ -29,6 +37,8 @@ __all__ = [
     "ProviderError",
     "ReplyMismatch",
     "SettingsError",
+    "Stopped",
+    "UsageLimitExceeded",
     "UserError",
     "error_details",
     "provider_error",
@@ -71,6 +81,13 @@ class IncompleteReply(LlmcliError):
     kind = "incomplete"
 
 
+class UsageLimitExceeded(LlmcliError):
+    """A limit that the person set was reached; what arrived has been passed on."""
+
+    exit_code = 8
+    kind = "limit"
+
+
 class ReplyMismatch(LlmcliError):
     """The reply is whole, but not what was asked for."""
 
@@ -78,11 +95,27 @@ class ReplyMismatch(LlmcliError):
     kind = "mismatch"
 
 
+class Stopped(KeyboardInterrupt):
+    """A signal asks the process to stop: SIGTERM or SIGHUP. SIGINT is Python's own KeyboardInterrupt."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(signum)
+        self.signum = signum
+
+
 class Interrupted(LlmcliError):
-    """Ctrl-C; what arrived has been passed on."""
+    """Ctrl-C or another signal that stops; what arrived has been passed on."""
 
     exit_code = 130
     kind = "interrupted"
+
+    @classmethod
+    def by(cls, stop: KeyboardInterrupt) -> Self:
+        """The error for what Ctrl-C or a signal raised; its exit code is 128 and the signal's number, as in shells."""
+        signum = stop.signum if isinstance(stop, Stopped) else signal.SIGINT
+        error = cls("interrupted" if signum == signal.SIGINT else f"stopped by {signal.Signals(signum).name}")
+        error.exit_code = 128 + signum
+        return error
 
 
 class ClosedPipe(LlmcliError):
@@ -96,7 +129,7 @@ class ProviderError(LlmcliError):
     """The provider did not give a reply; raised by every model, whatever the wire did.
 
     `status` is the HTTP status or its equivalent inside a stream (None: not told), `retry_after` the seconds to
-    wait (None: not told), `request_id` what to quote to the provider's support.
+    wait (None: not told), `request_id` what to quote to the provider's support, `model` who failed.
     """
 
     exit_code = 4
@@ -116,6 +149,12 @@ class ProviderError(LlmcliError):
         self.status = status
         self.retry_after = retry_after
         self.request_id = request_id
+        self.model: str | None = None
+
+    @property
+    def is_passing(self) -> bool:
+        """Whether the same request may succeed in a moment."""
+        return False
 
 
 class AuthenticationError(ProviderError):
@@ -131,12 +170,41 @@ class OverloadedError(ProviderError):
     exit_code = 5
     kind = "overloaded"
 
+    @property
+    def is_passing(self) -> bool:
+        """See `ProviderError.is_passing`: an account without credit stays so."""
+        return self.kind != "quota"
+
 
 class NetworkError(ProviderError):
     """The connection failed, stalled or broke."""
 
     exit_code = 6
     kind = "network"
+
+    @property
+    def is_passing(self) -> bool:
+        """See `ProviderError.is_passing`: not a time-out, which has cost enough time, nor what is no connection's."""
+        return self.kind == "network"
+
+
+class FallbackExceptionGroup(ProviderError, ExceptionGroup[ProviderError]):
+    """Every model of a chain failed; `exceptions` are their errors in order. It ends as the `last` does."""
+
+    message: str = ""  # else ExceptionGroup's own, which is read-only, stands before ours
+
+    def __new__(cls, message: str, errors: Sequence[ProviderError]) -> Self:
+        """See the class."""
+        return ExceptionGroup.__new__(cls, message, errors)
+
+    def __init__(self, message: str, errors: Sequence[ProviderError]) -> None:
+        self.last = last = errors[-1]
+        super().__init__(message, hint=last.hint, kind=last.kind, status=last.status, request_id=last.request_id)
+        self.exit_code = last.exit_code
+
+    def derive(self, errors: Sequence[ProviderError]) -> Self:  # type: ignore[override]  # only ours are in it
+        """What `except*` makes of a part."""
+        return type(self)(self.message, errors)
 
 
 _OVERLOADED = {408, 409, 425, 429, 529}
@@ -253,7 +321,12 @@ def redact(text: str, secrets: Iterable[str]) -> str:
 
 
 def _wait(retry_after: float | None) -> str:
-    return f"try again in {retry_after:g} s" if retry_after else "try again in a moment, or choose another model"
+    if not retry_after:
+        return "try again in a moment, or choose another model"
+    for unit, seconds in (("days", 86400), ("hours", 3600), ("minutes", 60)):
+        if retry_after >= 2 * seconds:
+            return f"try again in {math.ceil(retry_after / seconds):,} {unit}, or choose another model"
+    return f"try again in {math.ceil(retry_after)} s, or choose another model"
 
 
 def _status_of(word: str) -> int | None:

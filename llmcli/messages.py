@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from io import StringIO
 from typing import Any, Literal, TypeVar
 
+from llmcli.errors import ProviderError
 from llmcli.usage import Usage
 
 T = TypeVar("T")
@@ -113,7 +114,8 @@ ModelMessage = ModelRequest | ModelResponse
 class ModelSettings:
     """What the person asked for besides the prompt; None is not sent.
 
-    `max_tokens` in tokens, `timeout` in seconds between two reads, `extra` further fields of the request body.
+    `max_tokens` in tokens, `timeout` in seconds between two reads, `retries` how often a request that failed for a
+    passing reason is sent again, `extra` further fields of the request body.
     With `lenient` an option that the API does not take is dropped with a notice instead of refused.
     """
 
@@ -125,6 +127,7 @@ class ModelSettings:
     effort: Effort | None = None
     user_id: str | None = None
     timeout: float = 600.0
+    retries: int = 2
     lenient: bool = False
     extra: Mapping[str, Any] = field(default_factory=dict)
 
@@ -166,13 +169,21 @@ class Notice:
 
 
 @dataclass(frozen=True)
+class AttemptFailed:
+    """A request failed before its first event, and another one follows: why, and in `text` both for the person."""
+
+    error: ProviderError
+    text: str
+
+
+@dataclass(frozen=True)
 class StreamEnd:
     """The last event of a reply that did not fail."""
 
     response: ModelResponse
 
 
-StreamEvent = ReplyStart | TextDelta | ThinkingDelta | UsageUpdate | Notice | StreamEnd
+StreamEvent = ReplyStart | TextDelta | ThinkingDelta | UsageUpdate | Notice | AttemptFailed | StreamEnd
 
 
 class PartialResponse:

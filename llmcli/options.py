@@ -18,7 +18,8 @@ Model = Annotated[
         "--model",
         "-m",
         metavar="PROVIDER:MODEL",
-        help="Who answers. Else LLMCLI_MODEL, the settings file, the first provider with a key.",
+        help="Who answers; more with commas between are asked if it fails. Else LLMCLI_MODEL, the settings file, the "
+        "first provider with a key.",
         autocompletion=complete_model,
     ),
 ]
@@ -67,6 +68,24 @@ Timeout = Annotated[
     float | None,
     typer.Option(min=0.001, max=1e6, metavar="SECONDS", help="Longest silence of the provider. Default: 600."),
 ]
+Retries = Annotated[
+    int | None,
+    typer.Option(min=0, max=100, metavar="NUMBER", help="Tries after one that failed, if it may pass. Default: 2."),
+]
+RequestLimit = Annotated[int | None, typer.Option(min=0, metavar="NUMBER", help="Most requests of a session.")]
+RequestTokensLimit = Annotated[int | None, typer.Option(min=0, metavar="NUMBER", help="Most tokens in.")]
+ResponseTokensLimit = Annotated[int | None, typer.Option(min=0, metavar="NUMBER", help="Most tokens out.")]
+TotalTokensLimit = Annotated[int | None, typer.Option(min=0, metavar="NUMBER", help="Most tokens in and out.")]
+MaxCost = Annotated[
+    float | None, typer.Option(min=0, metavar="USD", help="Most to spend, by estimate: refused before, stopped during.")
+]
+AllowUnknownCost = Annotated[
+    bool | None,
+    typer.Option(
+        "--allow-unknown-cost/--no-allow-unknown-cost", help="With --max-cost, take a model without known price."
+    ),
+]
+NoInput = Annotated[bool, typer.Option("--no-input", help="Never ask anything.")]
 UserId = Annotated[
     str | None, typer.Option("--user-id", metavar="TEXT", help="End-user identifier, where there is one.")
 ]

@@ -13,6 +13,15 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def _words(value: object) -> object:
+    """A list of errors' kinds and statuses; in a variable they stand with commas between."""
+    words = value.split(",") if isinstance(value, str) else value
+    if not isinstance(words, list):
+        return words
+    words = [word.strip() if isinstance(word, str) else word for word in words]
+    return [int(word) if isinstance(word, str) and word.isdecimal() else word for word in words]
+
+
 class Defaults(_Strict):
     """Values for options that are not given; the names are those of the options."""
 
@@ -25,6 +34,8 @@ class Defaults(_Strict):
     effort: Effort | None = None
     user_id: str | None = None
     timeout: Annotated[float, Field(gt=0, le=1e6)] | None = None
+    retries: Annotated[int, Field(ge=0, le=100)] | None = None
+    fallback_on: Annotated[tuple[int | str, ...], BeforeValidator(_words)] | None = None
     format: Literal["auto", "text", "json", "ndjson"] | None = None
     thinking: bool | None = None
     usage: bool | None = None
@@ -32,6 +43,21 @@ class Defaults(_Strict):
     stream: bool | None = None
     lenient: bool | None = None
     allow_incomplete: bool | None = None
+
+
+class LimitSettings(_Strict):
+    """What may be spent in a session; the names are those of the options."""
+
+    request_limit: Annotated[int, Field(ge=0)] | None = None
+    request_tokens_limit: Annotated[int, Field(ge=0)] | None = None
+    response_tokens_limit: Annotated[int, Field(ge=0)] | None = None
+    total_tokens_limit: Annotated[int, Field(ge=0)] | None = None
+    max_cost: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    allow_unknown_cost: bool | None = None
+
+
+class Variables(Defaults, LimitSettings):
+    """The same as variables of the environment, where all is text."""
 
 
 class ProviderSettings(_Strict):
@@ -61,4 +87,5 @@ class SettingsFile(_Strict):
     model: str | None = None
     aliases: dict[str, str] = {}
     defaults: Defaults = Defaults()
+    limits: LimitSettings = LimitSettings()
     providers: dict[str, ProviderSettings] = {}

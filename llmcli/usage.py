@@ -1,11 +1,13 @@
-"""What a reply cost in tokens. None means that the provider did not tell; it is never the same as zero."""
+"""What a reply cost in tokens, and how much it may. None means that the provider did not tell; it is never zero."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-__all__ = ["Usage"]
+from llmcli.errors import UsageLimitExceeded
+
+__all__ = ["Usage", "UsageLimits"]
 
 
 @dataclass
@@ -47,6 +49,39 @@ class Usage:
         named = {"gen_ai.usage.input_tokens": self.request_tokens, "gen_ai.usage.output_tokens": self.response_tokens}
         named |= {f"gen_ai.usage.details.{name}": count for name, count in (self.details or {}).items()}
         return {name: count for name, count in named.items() if count is not None}
+
+
+@dataclass(frozen=True)
+class UsageLimits:
+    """How many requests and tokens may be used; None: as many as it takes. The rules of the reference documents."""
+
+    request_limit: int | None = 50
+    request_tokens_limit: int | None = None
+    response_tokens_limit: int | None = None
+    total_tokens_limit: int | None = None
+
+    def has_token_limits(self) -> bool:
+        """Whether any limit of tokens is set; 0 is one."""
+        return any(limit is not None for _, limit in self._token_limits())
+
+    def check_before_request(self, usage: Usage) -> None:
+        """Raise UsageLimitExceeded where `usage` leaves no room for another request."""
+        if self.request_limit is not None and usage.requests >= self.request_limit:
+            raise UsageLimitExceeded(f"The next request would exceed the request_limit of {self.request_limit}")
+
+    def check_tokens(self, usage: Usage) -> None:
+        """Raise UsageLimitExceeded where `usage` has more tokens than allowed; unknown counts pass."""
+        for name, limit in self._token_limits():
+            used = vars(usage)[name] or 0
+            if limit is not None and used > limit:
+                raise UsageLimitExceeded(f"Exceeded the {name}_limit of {limit} ({name}={used})")
+
+    def _token_limits(self) -> tuple[tuple[str, int | None], ...]:
+        return (
+            ("request_tokens", self.request_tokens_limit),
+            ("response_tokens", self.response_tokens_limit),
+            ("total_tokens", self.total_tokens_limit),
+        )
 
 
 def _added(a: int | None, b: int | None) -> int | None:

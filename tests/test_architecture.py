@@ -25,8 +25,12 @@ FLOORS = (
     ("llmcli.__main__",),
     ("llmcli.cli",),
     ("llmcli.ask", "llmcli.listing", "llmcli.options"),
+    ("llmcli.exchange",),
+    ("llmcli.start",),
     ("llmcli.conversation", "llmcli.render", "llmcli.config", "llmcli.prompt", "llmcli.completion"),
-    ("llmcli.settings_file",),
+    ("llmcli.limits", "llmcli.settings_file"),
+    ("llmcli.models.fallback",),
+    ("llmcli.models.retry",),
     ("llmcli.models.responses", "llmcli.models.vertex"),
     (
         *("llmcli.models.openai", "llmcli.models.anthropic", "llmcli.models.gemini", "llmcli.models.cohere"),

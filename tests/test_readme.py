@@ -10,7 +10,7 @@ import pytest
 
 from llmcli import errors
 from llmcli.config import DEFAULTS, load_config
-from llmcli.settings_file import Defaults, ProviderSettings
+from llmcli.settings_file import ProviderSettings, Variables
 from tests.command import llmcli
 from tests.readme import README, regenerated
 
@@ -44,8 +44,8 @@ def test_every_setting_is_told_and_the_example_is_valid(tmp_path: Path) -> None:
     config = load_config({}, {"LLMCLI_HOME": str(tmp_path)})
     assert config["usage"] is True
     assert config.providers["work"].headers == {"X-Team": "blue"}
-    assert all(name in TEXT for name in (*Defaults.model_fields, *ProviderSettings.model_fields))
-    assert set(DEFAULTS) == {"model", *Defaults.model_fields}
+    assert all(name in TEXT for name in (*Variables.model_fields, *ProviderSettings.model_fields))
+    assert set(DEFAULTS) == {"model", *Variables.model_fields}
 
 
 @pytest.mark.parametrize("line", re.findall(r"^\$ llmcli (-m test.*)$", TEXT, re.MULTILINE))

@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 
-from llmcli.ask import Options, ask
+from llmcli.ask import ask
 from llmcli.providers import PROVIDERS
+from llmcli.start import Options
 from tests.exchanges import expect
 from tests.fake_provider import FakeProvider, split
 

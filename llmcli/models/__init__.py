@@ -42,10 +42,18 @@ class HTTPRequest:
 
 
 class Model(ABC):
-    """One model of one provider. `id` is `provider:model` with the canonical prefix, `address` where it lives."""
+    """One model of one provider. `id` is `provider:model` with the canonical prefix, `address` where it lives.
+
+    `members` are the models that a chain is made of, in order; of any other model it is the model alone.
+    """
 
     id: str
     address: str = ""
+
+    @property
+    def members(self) -> tuple[Model, ...]:
+        """See the class."""
+        return (self,)
 
     @abstractmethod
     def stream(self, messages: Sequence[ModelMessage], settings: ModelSettings) -> Generator[StreamEvent]:
@@ -55,6 +63,17 @@ class Model(ABC):
         nothing else, for whatever the wire does.
         """
 
+    def refused(self, settings: ModelSettings) -> Mapping[str, str]:
+        """The settings that this API does not take: field name and why. Default: takes all."""
+        return {}
+
+    def check(self, settings: ModelSettings) -> None:
+        """Raise UserError for a setting that is refused, and would not be left out; touches no network."""
+        refused = self.refused(settings)
+        if refused and not settings.lenient:
+            name, why = next(iter(refused.items()))
+            raise UserError(f"{self.id} does not take {option(name)}: {why}", hint="leave it out, or add --lenient")
+
     @property
     def secrets(self) -> frozenset[str]:
         """What must never be shown: the key, and the headers of one's own."""
@@ -63,6 +82,11 @@ class Model(ABC):
     def preview(self, messages: Sequence[ModelMessage], settings: ModelSettings) -> HTTPRequest:
         """The request that `stream` would send; sends nothing. Raises UserError where there is none to show."""
         raise UserError(f"{self.id} sends no request")
+
+
+def option(name: str) -> str:
+    """How the field of a setting is written on the command line."""
+    return "--" + name.replace("_", "-")
 
 
 def build_model(

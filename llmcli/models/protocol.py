@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from llmcli.credentials import Cloud, public_address
-from llmcli.errors import NetworkError, ProviderError, UserError, redact
+from llmcli.errors import NetworkError, ProviderError, redact
 from llmcli.messages import (
     ModelMessage,
     ModelResponse,
@@ -18,7 +18,7 @@ from llmcli.messages import (
     StreamEvent,
     SystemPromptPart,
 )
-from llmcli.models import HTTPRequest, Model
+from llmcli.models import HTTPRequest, Model, option
 from llmcli.models.reply import Reply
 from llmcli.providers import Provider
 
@@ -88,10 +88,6 @@ class ProtocolModel(Model):
     def read(self, events: Iterable[Event], reply: Reply) -> Iterator[StreamEvent]:
         """Turn decoded events into ours. May raise any error of a wrong shape: it becomes a ProviderError."""
 
-    def refused(self, settings: ModelSettings) -> Mapping[str, str]:
-        """The settings that this API does not take: field name and why. Default: takes all."""
-        return {}
-
     def stream(self, messages: Sequence[ModelMessage], settings: ModelSettings) -> Generator[StreamEvent]:
         """See `Model.stream`."""
         settings, notes = self._fitting(settings)
@@ -142,12 +138,10 @@ class ProtocolModel(Model):
 
     def _fitting(self, settings: ModelSettings) -> tuple[ModelSettings, tuple[str, ...]]:
         """The settings without those that this API does not take, and a note for each that was dropped."""
+        self.check(settings)
         refused = self.refused(settings)
-        if refused and not settings.lenient:
-            name, why = next(iter(refused.items()))
-            raise UserError(f"{self.id} does not take {_option(name)}: {why}", hint="leave it out, or add --lenient")
         unset = vars(ModelSettings)
-        notes = tuple(f"{_option(name)} is not sent: {why}" for name, why in refused.items())
+        notes = tuple(f"{option(name)} is not sent: {why}" for name, why in refused.items())
         return replace(settings, **{name: unset[name] for name in refused}), notes
 
     @property
@@ -169,10 +163,6 @@ class ProtocolModel(Model):
             near = difflib.get_close_matches(self.model, row.models, 1, 0.6)
             meant = f"did you mean {row.name}:{near[0]}? " if near and near[0] != self.model else ""
             error.hint = f"{meant}Check the model's name and the address {public_address(row.address)}"
-
-
-def _option(name: str) -> str:
-    return "--" + name.replace("_", "-")
 
 
 def _merged(body: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:

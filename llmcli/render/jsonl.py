@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from llmcli.messages import Notice, StreamEvent, TextDelta, ThinkingDelta
+from llmcli.messages import AttemptFailed, Notice, StreamEvent, TextDelta, ThinkingDelta
 from llmcli.render.report import Report
 from llmcli.render.terminal import Stdout
 
@@ -38,7 +38,7 @@ class NDJSONRenderer:
             self._write("text", {"text": event.text})
         elif isinstance(event, ThinkingDelta):
             self._write("thinking", {"text": event.text})
-        elif isinstance(event, Notice):
+        elif isinstance(event, Notice | AttemptFailed):
             self._write("notice", {"text": event.text})
 
     def end(self, report: Report) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from llmcli.errors import ReplyMismatch
-from llmcli.messages import Notice, StreamEvent, TextDelta, ThinkingDelta
+from llmcli.messages import AttemptFailed, Notice, StreamEvent, TextDelta, ThinkingDelta
 from llmcli.render.report import Report
 from llmcli.render.terminal import Stderr, Stdout
 
@@ -27,7 +27,7 @@ class TextRenderer:
                 self._write(event.text)
         elif isinstance(event, ThinkingDelta) and self._thinking:
             self._stderr.write(event.text, dim=True)
-        elif isinstance(event, Notice):
+        elif isinstance(event, Notice | AttemptFailed):
             self._stderr.line(f"note: {event.text}")
 
     def end(self, report: Report) -> None:
@@ -52,7 +52,7 @@ class ExtractRenderer:
 
     def event(self, event: StreamEvent) -> None:
         """Nothing is shown before the end."""
-        if isinstance(event, Notice):
+        if isinstance(event, Notice | AttemptFailed):
             self._stderr.line(f"note: {event.text}")
 
     def end(self, report: Report) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
-from llmcli.errors import Interrupted, LlmcliError, ProviderError, redact
-from llmcli.messages import ModelResponse, StreamEvent, TextDelta
+from llmcli.errors import FallbackExceptionGroup, Interrupted, LlmcliError, ProviderError, redact
+from llmcli.messages import AttemptFailed, ModelResponse, StreamEvent, TextDelta
+from llmcli.usage import Usage
 
 __all__ = ["Report"]
 
@@ -18,10 +21,13 @@ SCHEMA = 1  # of the JSON object; a change of meaning counts it up
 class Report:
     """One reply: `model` as asked for, `response` as far as it came, `error` if there was one; times in seconds.
 
-    None of the `secrets` gets into what is shown of the error.
+    `price` gives the USD for the usage of a model, and is asked only for what is shown. `attempts` are the tries that
+    failed before. None of the `secrets` gets into what is shown of an error.
     """
 
     model: str
+    price: Callable[[str, Usage], float | None] = lambda model, usage: None
+    attempts: list[ProviderError] = field(default_factory=list)
     response: ModelResponse | None = None
     error: LlmcliError | None = None
     first_text_s: float | None = None
@@ -30,28 +36,32 @@ class Report:
     _started: float = field(default_factory=time.monotonic)
 
     def note(self, event: StreamEvent) -> None:
-        """Take the time of the first text."""
+        """Take the time of the first text, and the tries that failed."""
         if self.first_text_s is None and isinstance(event, TextDelta):
             self.first_text_s = time.monotonic() - self._started
+        elif isinstance(event, AttemptFailed):
+            self.attempts.append(event.error)
 
     def close(self, response: ModelResponse | None, error: LlmcliError | None) -> None:
         """The reply is over."""
         self.response, self.error = response, error
         self.duration_s = time.monotonic() - self._started
+        if isinstance(error, ProviderError):  # the last try is one of them
+            self.attempts.append(error.last if isinstance(error, FallbackExceptionGroup) else error)
+
+    @cached_property
+    def cost_usd(self) -> float | None:
+        """What the reply cost, by estimate; None where the price or the tokens are not known."""
+        response = self.response
+        if response is None or response.served_by is None or response.usage.total_tokens is None:
+            return None
+        return self.price(response.served_by, response.usage)
 
     def as_json(self) -> dict[str, Any]:
         """The object of `--format json`; its fields are described in the README."""
         response = self.response
         usage = response.usage if response else None
         unanswered = "interrupted" if isinstance(self.error, Interrupted) else "error"
-        failure = None
-        if self.error:
-            failure = {
-                "kind": self.error.kind,
-                "status": self.error.status,
-                "message": redact(self.error.message, self.secrets),
-                "hint": self.error.hint,
-            }
         return {
             "schema": SCHEMA,
             "model": self.model,
@@ -68,12 +78,20 @@ class Report:
                 "total_tokens": usage.total_tokens if usage else None,
                 "details": usage.details if usage else None,
             },
-            "cost_usd": None,
-            "attempts": [{"model": self.model, "error": failure}] if isinstance(self.error, ProviderError) else [],
+            "cost_usd": self.cost_usd,
+            "attempts": [{"model": error.model, "error": self._told(error)} for error in self.attempts],
             "conversation_id": None,
             "first_text_s": _rounded(self.first_text_s),
             "duration_s": _rounded(self.duration_s),
-            "error": failure,
+            "error": self._told(self.error) if self.error else None,
+        }
+
+    def _told(self, error: LlmcliError) -> dict[str, Any]:
+        return {
+            "kind": error.kind,
+            "status": error.status,
+            "message": redact(error.message, self.secrets),
+            "hint": error.hint,
         }
 
     def usage_line(self) -> str:

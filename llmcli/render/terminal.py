@@ -8,7 +8,7 @@ import sys
 from contextlib import suppress
 from typing import TextIO
 
-from llmcli.errors import ClosedPipe, LlmcliError, redact
+from llmcli.errors import ClosedPipe, FallbackExceptionGroup, LlmcliError, redact
 
 __all__ = ["Stderr", "Stdout", "harmless"]
 
@@ -102,6 +102,9 @@ class Stderr:
         """What went wrong, and what to do."""
         self.fresh_line()
         self.write(f"error: {' '.join(error.message.split())}\n")
+        if isinstance(error, FallbackExceptionGroup):
+            for one in error.exceptions:
+                self.write(f"  - {' '.join(one.message.split())}\n")
         if error.hint:
             self.write(f"hint: {error.hint}\n")
 

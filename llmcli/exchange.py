@@ -1,0 +1,103 @@
+"""One prompt and its reply: sent, shown and accounted for, in a one-shot and in a session alike."""
+
+from __future__ import annotations
+
+import traceback
+from contextlib import closing
+
+from llmcli.config import Config
+from llmcli.conversation import Conversation
+from llmcli.errors import (
+    ClosedPipe,
+    IncompleteReply,
+    Interrupted,
+    LlmcliError,
+    NetworkError,
+    ProviderError,
+)
+from llmcli.messages import ModelResponse
+from llmcli.render import Renderer, Report, Stderr, Stdout, make_renderer, show
+from llmcli.start import Options
+
+__all__ = ["exchange", "finish", "renderer_for"]
+
+
+def renderer_for(options: Options, config: Config, report: Report, stdout: Stdout, stderr: Stderr) -> Renderer:
+    """The renderer that options and settings ask for."""
+    return make_renderer(
+        config["format"],
+        report.model,
+        stdout,
+        stderr,
+        extract=options.extract,
+        thinking=_wanted(config["thinking"], stderr) and not options.quiet,
+        at_once=not config["stream"],
+    )
+
+
+def exchange(conversation: Conversation, prompt: str, renderer: Renderer, report: Report) -> None:
+    """Show the reply as it arrives, and close `report` with what came and what broke it off, if anything did."""
+    before = len(conversation.replies)
+    error: LlmcliError | None = None
+    try:
+        with closing(conversation.send(prompt)) as events:
+            show(events, renderer, report)
+    except KeyboardInterrupt as stop:
+        error = Interrupted.by(stop)
+    except LlmcliError as caught:
+        error = caught
+    response = conversation.messages[-1] if len(conversation.replies) > before else None
+    report.close(response if isinstance(response, ModelResponse) else None, error)
+
+
+def finish(report: Report, renderer: Renderer, options: Options, config: Config, stderr: Stderr) -> int:
+    """Say what is to be said about the reply, and return the exit code."""
+    if isinstance(report.error, ClosedPipe):
+        return report.error.exit_code
+    response = report.response
+    notes = []
+    if response and not report.error:
+        report.error = _shortfall(response)
+        if isinstance(report.error, IncompleteReply) and config["allow_incomplete"]:
+            notes.append(report.error.message)
+            report.error = None
+        if response.finish_reason == "stop" and not response.text:
+            notes.append("the reply is whole, but has no text")
+    report.secrets = stderr.secrets
+    renderer.end(report)
+    for note in notes:
+        stderr.line(f"note: {note}")
+    if response and response.served_by and _wanted(config["usage"], stderr):
+        stderr.line(report.usage_line(), dim=True)
+    if not report.error:
+        return 0
+    if options.debug:
+        stderr.write("".join(traceback.format_exception(report.error)))
+    stderr.error(report.error)
+    if options.verbose and isinstance(report.error, ProviderError) and report.error.request_id:
+        stderr.line(f"request id: {report.error.request_id}")
+    return report.error.exit_code
+
+
+def _wanted(said: bool | None, stderr: Stderr) -> bool:
+    """Whether to show something that is shown when a person reads stderr, unless somebody said otherwise."""
+    return stderr.is_terminal if said is None else said
+
+
+def _shortfall(response: ModelResponse) -> LlmcliError | None:
+    """What is missing from a reply that ended by itself; None for a whole one."""
+    reason, word = response.finish_reason, response.finish_word
+    accept = "--allow-incomplete takes it as it is"
+    if reason == "stop":
+        return None
+    if reason == "error":
+        return NetworkError(f"the provider broke off with the finish reason {word}", kind="stream")
+    if reason == "length":
+        return IncompleteReply("the reply is cut: it reached its token limit", hint=f"raise --max-tokens; {accept}")
+    if reason == "content_filter":
+        return IncompleteReply(f"the provider withheld the reply, or a part of it ({word or 'refusal'})", hint=accept)
+    if reason == "tool_call":
+        names = ", ".join(response.tool_names) or "unnamed"
+        return IncompleteReply(f"the model asked for a tool, and none was offered: {names}", hint=accept)
+    why = f"its finish reason is {word}" if word else "it ended without a finish reason"
+    return IncompleteReply(f"the reply is not whole: {why}", hint=accept)

@@ -1,0 +1,46 @@
+"""The same request again, when it failed for a reason that may pass: visible, bounded, never after a first event."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Generator, Sequence
+from contextlib import closing
+
+from llmcli.errors import ProviderError
+from llmcli.messages import AttemptFailed, ModelMessage, ModelSettings, Notice, StreamEvent
+from llmcli.models import Model
+
+__all__ = ["LONGEST_WAIT_S", "with_retries"]
+
+LONGEST_WAIT_S = 60.0  # nobody waits longer for a terminal; who tells us to comes back later
+
+
+def with_retries(model: Model, messages: Sequence[ModelMessage], settings: ModelSettings) -> Generator[StreamEvent]:
+    """`model.stream`, tried up to `settings.retries` times more; each failure but the last is an AttemptFailed.
+
+    Raises the last ProviderError. A wait longer than a minute, told by Retry-After, ends the tries at once.
+    """
+    for attempt in range(settings.retries + 1):
+        begun = False
+        try:
+            with closing(model.stream(messages, settings)) as events:
+                for event in events:
+                    begun = begun or not isinstance(event, Notice | AttemptFailed)
+                    if begun or not attempt:  # a notice is said once
+                        yield event
+            return
+        except ProviderError as error:
+            error.model = error.model or model.id
+            wait = max(_back_off(attempt), error.retry_after or 0)
+            if begun or attempt == settings.retries or not error.is_passing or wait > LONGEST_WAIT_S:
+                raise
+            what = f"{error.status} from {model.id}" if error.status else error.message
+            text = f"{what}, waiting {wait:.2g} s, retry {attempt + 1} of {settings.retries}"
+            yield AttemptFailed(error, text)
+        time.sleep(wait)
+
+
+def _back_off(attempt: int) -> float:
+    """Half a second, doubled with each try up to eight, less a random part so that a crowd does not return as one."""
+    return min(0.5 * 2.0**attempt, 8.0) * (1 - random.random() / 4)
