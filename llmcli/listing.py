@@ -16,7 +16,15 @@ from llmcli.errors import SettingsError, UserError
 from llmcli.providers import Provider, find_provider
 from llmcli.render.terminal import Stderr
 
-__all__ = ["models_json", "models_table", "providers_json", "providers_table", "settings_json", "settings_table"]
+__all__ = [
+    "models_json",
+    "models_table",
+    "providers_json",
+    "providers_table",
+    "settings_json",
+    "settings_table",
+    "table",
+]
 
 
 def providers_json() -> str:
@@ -36,7 +44,7 @@ def providers_table() -> str:
         )
         for row in _providers()
     ]
-    return _table(("prefix, aliases", "key", "protocol", "address", "key variable"), rows)
+    return table(("prefix, aliases", "key", "protocol", "address", "key variable"), rows)
 
 
 def _key_state(row: dict[str, Any]) -> str:
@@ -96,7 +104,7 @@ def models_table(provider: str | None, live: bool) -> str:
         for one in _models(provider, live)
     ]
     money = "USD/M" if live else "est. USD/M"  # a provider knows its own prices
-    return _table(("model", "context", f"{money} in", f"{money} out"), rows, numbers=3)
+    return table(("model", "context", f"{money} in", f"{money} out"), rows, numbers=3)
 
 
 def _models(provider: str | None, live: bool) -> list[KnownModel]:
@@ -140,14 +148,14 @@ def settings_table() -> str:
         for provider, fields in config.own.items()
         for name, value in fields.items()
     ]
-    return _table(("setting", "value", "from"), rows)
+    return table(("setting", "value", "from"), rows)
 
 
 def _value(value: object) -> str:
     return "not set" if value is None or value == () else json.dumps(value, ensure_ascii=False)
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]], numbers: int = 0) -> str:
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], numbers: int = 0) -> str:
     """Columns as wide as they need; the last `numbers` of them stand to the right."""
     lines = [head, *rows]
     text = len(head) - numbers

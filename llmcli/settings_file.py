@@ -43,6 +43,7 @@ class Defaults(_Strict):
     stream: bool | None = None
     lenient: bool | None = None
     allow_incomplete: bool | None = None
+    edit_mode: Literal["emacs", "vi"] | None = None
 
 
 class LimitSettings(_Strict):
