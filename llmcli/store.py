@@ -83,7 +83,10 @@ def listed() -> list[Saved]:
     query = "SELECT id, name, model, first_words, updated FROM conversations WHERE name IS NOT NULL"
     with _database() as database:
         rows = database.execute(f"{query} ORDER BY updated DESC").fetchall()
-    return [Saved(*texts, datetime.fromisoformat(updated)) for *texts, updated in rows]
+    return [
+        Saved(id, name, model, first_words, datetime.fromisoformat(updated))
+        for id, name, model, first_words, updated in rows  # noqa: A001 - as the column
+    ]
 
 
 def load(name: str) -> tuple[Saved, list[ModelMessage]]:

@@ -127,7 +127,8 @@ class Terminal:
         until = time.monotonic() + _PATIENCE_S
         while not (what in self.text if isinstance(what, str) else what()):
             left = until - time.monotonic()
-            assert left > 0 and self._read(left), f"no {meaning or what!r} on the screen:\n{self.text}"
+            if left <= 0 or not self._read(left):
+                raise AssertionError(f"no {meaning or what!r} on the screen:\n{self.text}")
 
     def wait(self) -> int:
         """The exit code, when the process has ended."""

@@ -24,12 +24,16 @@ MODULES = {
 FLOORS = (
     ("llmcli.__main__",),
     ("llmcli.cli",),
-    ("llmcli.ask", "llmcli.listing", "llmcli.options"),
+    ("llmcli.ask", "llmcli.repl", "llmcli.options"),
+    ("llmcli.listing",),
     ("llmcli.exchange",),
     ("llmcli.start",),
-    ("llmcli.conversation", "llmcli.render", "llmcli.config", "llmcli.prompt", "llmcli.completion"),
+    (
+        *("llmcli.conversation", "llmcli.render", "llmcli.config", "llmcli.prompt", "llmcli.completion"),
+        "llmcli.store",
+    ),
     ("llmcli.limits", "llmcli.settings_file"),
-    ("llmcli.models.fallback",),
+    ("llmcli.models.fallback", "llmcli.models.later"),
     ("llmcli.models.retry",),
     ("llmcli.models.responses", "llmcli.models.vertex"),
     (
@@ -43,7 +47,7 @@ FLOORS = (
     ("llmcli.catalogue", "llmcli.credentials"),
     ("llmcli.providers",),
     ("llmcli.messages",),
-    ("llmcli.usage", "llmcli.errors"),
+    ("llmcli.usage", "llmcli.errors", "llmcli.folders"),
     ("llmcli",),
 )
 SDKS = {"openai", "anthropic", "boto3", "botocore", "httpx2"}

@@ -76,6 +76,9 @@ class Model(ABC):
 
     def load(self) -> None:
         """Import what it takes to send, so that the first request need not; may take a second."""
+        for one in self.members:
+            if one is not self:
+                one.load()
 
     @property
     def secrets(self) -> frozenset[str]:

@@ -103,6 +103,7 @@ def _talk(session: Session, line: Line) -> int:
             text = line.read(vi=session.config["edit_mode"] == "vi")
             with line.quiet_keys(), _one_interrupt():
                 _turn(session, text)
+            line.say("")
         except EOFError:
             return 0
         except KeyboardInterrupt as stop:

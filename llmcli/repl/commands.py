@@ -43,7 +43,7 @@ def _nothing(session: Session, argument: str) -> Iterable[str]:
 
 @dataclass(frozen=True)
 class Command:
-    """`run` gets the rest of the line; `complete` gives all that its last word may become."""
+    """`run` gets the rest of the line, its argument; `complete` gives all that the argument may become."""
 
     name: str
     argument: str
@@ -117,7 +117,7 @@ def _paths(session: Session, argument: str) -> Iterable[str]:
     for entry in entries:
         if entry.name.startswith(start) and (start or not entry.name.startswith(".")) and entry.name.isprintable():
             path = os.path.join(folder, entry.name) + ("/" if entry.is_dir() else "")
-            yield re.sub(r"([\s\\'\"])", r"\\\1", path)
+            yield argument[: len(argument) - len(word)] + re.sub(r"([\s\\'\"])", r"\\\1", path)
 
 
 def _retry(session: Session, model: str) -> None:
@@ -163,7 +163,7 @@ def _save(session: Session, name: str) -> None:
     messages = session.conversation.messages
     if not messages:
         raise UserError("there is nothing to save yet")
-    session.save(name or session.saved_as or f"{datetime.now():%Y-%m-%d %H:%M:%S}")
+    session.save(name or session.saved_as or f"{datetime.now():%Y-%m-%d-%H%M%S}")
     session.say(f"saved as {session.saved_as}, and so is what follows; /sessions lists what is saved")
 
 
@@ -171,14 +171,14 @@ def _sessions(session: Session, name: str) -> None:
     from llmcli import store
 
     if name:
-        return _resume(session, name)
+        _resume(session, name)
+        return
     rows = [
         (one.name, f"{one.updated.astimezone():%Y-%m-%d %H:%M}", one.model, _short(one.first_words))
         for one in store.listed()
     ]
-    session.say(
-        _lines(("name", "last used", "model", "begins"), rows) if rows else "none is saved yet; /save saves one"
-    )
+    listing = _lines(("name", "last used", "model", "begins"), rows)
+    session.say(listing if rows else "none is saved yet; /save saves one")
 
 
 def _resume(session: Session, name: str) -> None:
@@ -254,7 +254,7 @@ def _settings(session: Session, argument: str) -> Iterable[str]:
     words = ["default"]
     for kind in schema.get("anyOf", ()):
         words += kind.get("enum", ("true", "false") if kind.get("type") == "boolean" else ())
-    return [one for one in words if one.startswith(word)]
+    return [f"{name} {one}" for one in words if one.startswith(word)]
 
 
 def _clear(session: Session, argument: str) -> None:
@@ -292,7 +292,7 @@ def _lines(head: Sequence[str], rows: Iterable[Sequence[str]], numbers: int = 0)
 COMMANDS = (
     Command("/help", "", "this list", _help),
     Command("/model", "[MODEL]", "go on with another model; alone: which it is", _model, _models),
-    Command("/system", "[TEXT]", "change the system prompt, - for none, @FILE reads it; alone: show it", _system),
+    Command("/system", "[TEXT]", "another system prompt, @FILE reads it, - is none", _system),
     Command("/file", "[PATH]...", "put text files before the next prompt; alone: which wait", _file, _paths),
     Command("/retry", "[MODEL]", "send the last prompt again, perhaps to another model", _retry, _models),
     Command("/continue", "", "ask for the rest of a reply that was cut", _continue),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
@@ -12,8 +11,6 @@ from llmcli.repl.commands import COMMANDS, find_command
 from llmcli.repl.session import Session
 
 __all__ = ["SessionCompleter"]
-
-_LAST_WORD = re.compile(r"(?:\\.|\S)*\Z")
 
 
 class SessionCompleter(Completer):
@@ -31,9 +28,12 @@ class SessionCompleter(Completer):
         if not blank:
             for command in COMMANDS:
                 if command.name.startswith(name):
-                    yield Completion(command.name, -len(name), display_meta=command.help)
+                    blank = " " if command.argument else ""
+                    yield Completion(command.name + blank, -len(name), display_meta=command.help)
             return
         found = find_command(name)
-        if found and (word := _LAST_WORD.search(argument)):
+        if found:
+            kept = argument.rfind(" ") + 1
             for candidate in found.complete(self._session, argument):
-                yield Completion(candidate, -len(word[0]))
+                shown = candidate[kept:] if candidate.startswith(argument[:kept]) else candidate
+                yield Completion(candidate, -len(argument), display=shown)

@@ -35,7 +35,7 @@ class Spent:
         """For the person: an estimate, and what it lacks."""
         if self.usd is None:
             return "cost unknown"
-        told = f"${self.usd:.6f}" if 0 < self.usd < 0.01 else f"${self.usd:.4f}"
+        told = f"${self.usd:.6f}" if 0 < self.usd < 0.01 else f"${self.usd:.2f}"
         return f"{told} est." + (f" and {self.unpriced} of unknown cost" if self.unpriced else "")
 
 

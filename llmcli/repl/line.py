@@ -14,7 +14,6 @@ from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
 from prompt_toolkit.completion import Completer
 from prompt_toolkit.enums import DEFAULT_BUFFER, EditingMode
 from prompt_toolkit.filters import has_focus, is_searching, vi_navigation_mode
-from prompt_toolkit.formatted_text import StyleAndTextTuples
 from prompt_toolkit.history import FileHistory, InMemoryHistory
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.output import ColorDepth, create_output
@@ -70,7 +69,7 @@ class Line:
             key_bindings=_keys(),
             multiline=True,
             prompt_continuation="  ",
-            bottom_toolbar=lambda: _toolbar(bar()),
+            bottom_toolbar=bar,
             style=_STYLE,
             color_depth=ColorDepth.DEPTH_1_BIT if color is False else None,
             enable_suspend=True,
@@ -123,12 +122,8 @@ class Line:
 
     def _shown(self, app: Application[Any]) -> None:
         if self._when_shown:
-            self._when_shown, when_shown = None, self._when_shown
+            when_shown, self._when_shown = self._when_shown, None
             when_shown()
-
-
-def _toolbar(text: str) -> StyleAndTextTuples:
-    return [("", text)]
 
 
 def _keys() -> KeyBindings:

@@ -81,7 +81,6 @@ class Session:
         stopped = isinstance(report.error, Interrupted) and code != _SIGINT_CODE
         if stopped or isinstance(report.error, ClosedPipe):
             raise Over(code)
-        self.say("")
         return answered
 
     def use_model(self, name: str) -> None:
