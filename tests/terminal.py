@@ -10,7 +10,7 @@ import struct
 import subprocess
 import termios
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -40,7 +40,13 @@ class Terminal:
     """
 
     def __init__(
-        self, *args: str, env: Mapping[str, str] | None = None, columns: int = 80, rows: int = 24, **streams: Any
+        self,
+        *args: str,
+        command: Sequence[str] = COMMAND,
+        env: Mapping[str, str] | None = None,
+        columns: int = 80,
+        rows: int = 24,
+        **streams: Any,
     ) -> None:
         self.raw = b""
         self._terminal, inner = os.openpty()
@@ -48,7 +54,7 @@ class Terminal:
         self._screen = _Screen(columns, rows, self._write)
         self._stream = pyte.ByteStream(self._screen)
         self.process = subprocess.Popen(
-            [*COMMAND, *args],
+            [*command, *args],
             **{"stdin": inner, "stdout": inner, "stderr": inner, **streams},
             env={"TERM": "xterm-256color", **os.environ, **(env or {})},
             start_new_session=True,
@@ -110,8 +116,9 @@ class Terminal:
         row = self._prompt_row()
         if row is None:
             return ""
-        rows = self._screen.display[row : self._screen.cursor.y + 1]
-        return "\n".join(one[2:].rstrip() for one in rows)[:]
+        cursor = self._screen.cursor
+        rows = [*self._screen.display[row : cursor.y], self._screen.display[cursor.y][: cursor.x]]
+        return "\n".join(one[2:].rstrip() for one in rows)
 
     def _prompt_row(self) -> int | None:
         shown = self._screen.display
@@ -135,6 +142,18 @@ class Terminal:
         while self._read(_PATIENCE_S):
             pass
         return self.process.wait(_PATIENCE_S)
+
+    def wait_for_reply(self) -> None:
+        """Wait until a line has been sent: the terminal no longer echoes, and Ctrl-C is a signal."""
+
+        def replying() -> bool:
+            flags = termios.tcgetattr(self._terminal)[3]
+            return bool(flags & termios.ISIG) and not flags & termios.ECHO
+
+        until = time.monotonic() + _PATIENCE_S
+        while not replying():
+            assert time.monotonic() < until, "no line was sent"
+            self._read(0.01)
 
     def interrupt(self) -> None:
         """Press Ctrl-C."""

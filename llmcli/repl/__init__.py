@@ -99,11 +99,11 @@ def _line(session: Session) -> Line:
 def _talk(session: Session, line: Line) -> int:
     session.stderr.line(f"llmcli {__version__} · {session.model_name} · /help", dim=True)
     while True:
+        line.say("")
         try:
             text = line.read(vi=session.config["edit_mode"] == "vi")
-            with line.quiet_keys(), _one_interrupt():
+            with _one_interrupt(), line.quiet_keys():
                 _turn(session, text)
-            line.say("")
         except EOFError:
             return 0
         except KeyboardInterrupt as stop:

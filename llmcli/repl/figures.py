@@ -36,7 +36,7 @@ class Spent:
         if self.usd is None:
             return "cost unknown"
         told = f"${self.usd:.6f}" if 0 < self.usd < 0.01 else f"${self.usd:.2f}"
-        return f"{told} est." + (f" and {self.unpriced} of unknown cost" if self.unpriced else "")
+        return f"{told} est." + (" + unknown" if self.unpriced else "")
 
 
 def spent(conversation: Conversation, model: str | None = None) -> Spent:
@@ -75,4 +75,9 @@ def _tokens(session: Session) -> str:
     if not messages and window is None:
         return ""
     count = "unknown" if used is None else f"{used:,}"
-    return f"{count} of {window:,} tokens" if window else f"{count} tokens"
+    return f"{count} of {_rounded(window)} tokens" if window else f"{count} tokens"
+
+
+def _rounded(count: int) -> str:
+    """1,050,000 is 1.05M; the next one is so far away that more digits tell nothing."""
+    return f"{count / 1e6:.3g}M" if count >= 1_000_000 else f"{count / 1e3:.3g}k" if count >= 1000 else str(count)

@@ -112,7 +112,7 @@ class Line:
             return
         quiet = [*before]
         quiet[0] &= ~termios.ICRNL
-        quiet[3] &= ~(termios.ECHO | termios.ICANON)
+        quiet[3] = quiet[3] & ~(termios.ECHO | termios.ICANON) | termios.NOFLSH
         termios.tcsetattr(terminal, termios.TCSANOW, quiet)
         try:
             yield
