@@ -303,12 +303,13 @@ def test_a_saved_session_goes_on_in_another(provider: FakeProvider) -> None:
         order(terminal, "/save my work", "saved as my work")
         order(terminal, "second", "error: ")
         assert terminal.bar.endswith("my work")
-    with talk(provider, "-m", "test:echo") as terminal:
+    env = {"LLMCLI_OPENAI_BASE_URL": provider.url}
+    with Terminal("chat", "-m", "test:echo", env=env) as terminal:
         order(terminal, "/sessions", "openai:gpt-6-luna  first")
         order(terminal, "/sessions nonesuch", "error: there is no saved session nonesuch")
         order(terminal, "/sessions my work", "my work: 2 prompts, openai:gpt-6-luna")
-        ask(terminal, "/system", "system prompt: Be brief.")
-    with Terminal("chat", "-m", "test", env={"LLMCLI_OPENAI_BASE_URL": provider.url}) as terminal:
+        order(terminal, "/system", "system prompt: Be brief.")
+    with Terminal("chat", "-m", "test", "--no-usage", env=env) as terminal:
         terminal.ready()
         terminal.type("/sessions my\t")
         terminal.see(lambda: terminal.draft == "/sessions my work", "the name")
