@@ -28,7 +28,7 @@ FLOORS = (
     ("llmcli.exchange",),
     ("llmcli.start",),
     ("llmcli.conversation", "llmcli.render", "llmcli.config", "llmcli.prompt", "llmcli.completion"),
-    ("llmcli.limits", "llmcli.settings_file"),
+    ("llmcli.limits", "llmcli.settings_file", "llmcli.signals"),
     ("llmcli.models.fallback",),
     ("llmcli.models.retry",),
     ("llmcli.models.responses", "llmcli.models.vertex"),
@@ -43,7 +43,8 @@ FLOORS = (
     ("llmcli.catalogue", "llmcli.credentials"),
     ("llmcli.providers",),
     ("llmcli.messages",),
-    ("llmcli.usage", "llmcli.errors"),
+    ("llmcli.usage",),
+    ("llmcli.errors",),
     ("llmcli",),
 )
 SDKS = {"openai", "anthropic", "boto3", "botocore", "httpx2"}
