@@ -6,6 +6,8 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Conversation": "llmcli.conversation",
+    "FallbackModel": "llmcli.models.fallback",
+    "Limits": "llmcli.limits",
     "LlmcliError": "llmcli.errors",
     "Model": "llmcli.models",
     "ModelRequest": "llmcli.messages",
@@ -14,6 +16,7 @@ _HOMES = {
     "ProviderError": "llmcli.errors",
     "TestModel": "llmcli.models.test",
     "Usage": "llmcli.usage",
+    "UsageLimits": "llmcli.usage",
     "build_model": "llmcli.models",
 }
 

@@ -10,8 +10,10 @@ def main() -> None:
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - for as long as the process lives
     try:
         code = _version() if sys.argv[1:] == ["--version"] else _command()
-    except KeyboardInterrupt:
-        code = 130
+    except KeyboardInterrupt as stop:
+        from llmcli.errors import Interrupted
+
+        code = Interrupted.by(stop).exit_code
     sys.exit(code)
 
 
@@ -28,6 +30,9 @@ def _version() -> int:
 
 
 def _command() -> int:
+    from llmcli.signals import catch_signals
+
+    catch_signals()
     from llmcli.cli import main as run
 
     return run()

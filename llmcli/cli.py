@@ -15,7 +15,7 @@ from typer.core import TyperGroup
 from llmcli import __version__
 from llmcli import options as opt
 from llmcli.completion import complete_provider
-from llmcli.errors import LlmcliError, UserError
+from llmcli.errors import Interrupted, LlmcliError, UserError
 from llmcli.render.terminal import Stderr, Stdout
 
 # Commands of later versions: a lone word like that is no prompt that somebody meant to pay for.
@@ -229,6 +229,8 @@ def _run() -> int:
     try:
         app(prog_name="llmcli")
     except SystemExit as done:  # how typer ends; a closed pipe it marks by what it puts in the place of stdout
+        if isinstance(done.__context__, KeyboardInterrupt):
+            return Interrupted.by(done.__context__).exit_code
         closed = type(sys.stdout).__name__ == "PacifyFlushWrapper"
         return 141 if closed else done.code if isinstance(done.code, int) else 0
     except LlmcliError as error:

@@ -57,8 +57,6 @@ def finish(
 
     In a session, hints name its commands, and whoever presses Ctrl-C is told of no error.
     """
-    if isinstance(report.error, ClosedPipe):
-        return report.error.exit_code
     response = report.response
     notes = []
     if response and not report.error:
@@ -70,7 +68,13 @@ def finish(
         if response.finish_reason == "stop" and not response.text:
             notes.append("the reply is whole, but has no text")
     report.secrets = stderr.secrets
-    renderer.end(report)
+    try:
+        if not isinstance(report.error, ClosedPipe):
+            renderer.end(report)
+    except LlmcliError as error:  # what was wrong before says more than that its end cannot be shown
+        report.error = report.error or error
+    if isinstance(report.error, ClosedPipe):
+        return report.error.exit_code
     for note in notes:
         stderr.line(f"note: {note}")
     if response and response.served_by and _wanted(config["usage"], stderr):

@@ -21,6 +21,7 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in set(os.environ) - {*_KEPT, *(name for name in os.environ if name.startswith(("PYTEST", "COV")))}:
         monkeypatch.delenv(name)
     monkeypatch.setenv("LLMCLI_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("LLMCLI_RETRIES", "0")  # what fails fails at once; the tests of retries ask for them
 
 
 @pytest.fixture(autouse=True)

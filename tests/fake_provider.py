@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 
 EVENT_STREAM = "text/event-stream; charset=utf-8"
+_RESET = b"\x01\x00\x00\x00\x00\x00\x00\x00"  # linger for no time: closing sends a reset
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Answer:
 
     `pieces` are sent one by one. With `chunked` the end is marked, else the connection's end is the end. `cut` ends the
     connection without the mark, `reset` with a TCP reset, `stall` keeps it open and silent until the client leaves,
-    `drop` closes it before any byte.
+    `drop` closes it before any byte, with `reset` by a TCP reset, with `stall` not before the client leaves.
     """
 
     pieces: Sequence[bytes] = ()
@@ -171,6 +172,10 @@ class FakeProvider:
 
     def _send(self, connection: socket.socket, answer: Answer) -> None:
         if answer.drop:
+            if answer.stall:
+                self._wait_until_left(connection)
+            elif answer.reset:
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             return
         head = {"content-type": answer.content_type, "connection": "close", **answer.headers}
         if answer.chunked:
@@ -182,12 +187,15 @@ class FakeProvider:
             connection.sendall(piece)
         self.sent.set()
         if answer.stall:
-            if not connection.recv(1):
-                self.left.set()
+            self._wait_until_left(connection)
         elif answer.reset:
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         elif answer.chunked and not answer.cut:
             connection.sendall(b"0\r\n\r\n")
+
+    def _wait_until_left(self, connection: socket.socket) -> None:
+        if not connection.recv(1):
+            self.left.set()
 
 
 def _framed(pieces: Iterable[bytes]) -> Iterable[bytes]:

@@ -147,13 +147,18 @@ class Terminal:
         """Wait until a line has been sent: the terminal no longer echoes, and Ctrl-C is a signal."""
 
         def replying() -> bool:
-            flags = termios.tcgetattr(self._terminal)[3]
+            flags = self.modes[3]
             return bool(flags & termios.ISIG) and not flags & termios.ECHO
 
         until = time.monotonic() + _PATIENCE_S
         while not replying():
             assert time.monotonic() < until, "no line was sent"
             self._read(0.01)
+
+    @property
+    def modes(self) -> list[Any]:
+        """How the terminal treats what is typed; see termios(3)."""
+        return termios.tcgetattr(self._terminal)
 
     def interrupt(self) -> None:
         """Press Ctrl-C."""

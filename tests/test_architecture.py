@@ -32,7 +32,7 @@ FLOORS = (
         *("llmcli.conversation", "llmcli.render", "llmcli.config", "llmcli.prompt", "llmcli.completion"),
         "llmcli.store",
     ),
-    ("llmcli.limits", "llmcli.settings_file"),
+    ("llmcli.limits", "llmcli.settings_file", "llmcli.signals"),
     ("llmcli.models.fallback", "llmcli.models.later"),
     ("llmcli.models.retry",),
     ("llmcli.models.responses", "llmcli.models.vertex"),
@@ -47,7 +47,8 @@ FLOORS = (
     ("llmcli.catalogue", "llmcli.credentials"),
     ("llmcli.providers",),
     ("llmcli.messages",),
-    ("llmcli.usage", "llmcli.errors", "llmcli.folders"),
+    ("llmcli.usage",),
+    ("llmcli.errors", "llmcli.folders"),
     ("llmcli",),
 )
 SDKS = {"openai", "anthropic", "boto3", "botocore", "httpx2"}

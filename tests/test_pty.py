@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import stat
 import sys
 from pathlib import Path
@@ -345,3 +346,34 @@ def test_ctrl_c_while_the_sdk_is_imported(provider: FakeProvider) -> None:
         terminal.see("\ninterrupted\n")
         terminal.type("\x04")
         assert terminal.wait() == 0
+
+
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_ends_the_session_and_keeps_what_arrived(
+    signum: signal.Signals, code: int, provider: FakeProvider
+) -> None:
+    provider.answer(chat_reply("one"))
+    provider.answer(sse(chat_chunk({"content": "Half a"}), end=None), stall=True)
+    provider.answer(chat_reply("more"))
+    with talk(provider) as terminal:
+        terminal.say("first")
+        terminal.say("/save work")
+        terminal.say("second")
+        terminal.see("\nHalf a")
+        terminal.kill(signum)
+        assert terminal.wait() == code
+    with talk(provider) as terminal:
+        terminal.say("/sessions work")
+        terminal.say("third")
+        terminal.see("\nmore\n")
+        assert prompts(provider)[2:] == ["user: second", "assistant: Half a", "user: third"]
+
+
+def test_a_signal_at_the_prompt_ends_the_session_and_leaves_the_terminal_as_it_was() -> None:
+    with session() as terminal:
+        before = terminal.modes
+        terminal.ready()
+        assert terminal.modes != before
+        terminal.kill(signal.SIGTERM)
+        assert terminal.wait() == 143
+        assert terminal.modes == before

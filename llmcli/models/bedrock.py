@@ -168,7 +168,7 @@ class BedrockConverseModel(HTTPModel):
     def read(self, events: Iterable[Event], reply: Reply) -> Iterator[StreamEvent]:
         """See `ProtocolModel.read`."""
         for name, data in events:
-            if name.endswith("Exception") or name == "error":
+            if name.endswith("Exception") or name == "error" or data.get("error"):  # the last is a gateway's
                 raise provider_error(self.id, data.get("originalStatusCode"), {"code": name, **data}, secret=self.key)
             yield from reply.start()
             if told := data.get("usage"):

@@ -62,7 +62,7 @@ class CohereModel(HTTPModel):
                 reply.ended = True
                 continue
             delta = data if name == BODY else data.get("delta") or {}
-            if name == BODY and "message" not in delta:
+            if name == BODY and not {"message", "error"} & delta.keys():
                 raise no_reply(self.id, "an answer without a message in it")
             kind, message = data.get("type") or name, delta.get("message")
             failed = delta.get("error") or kind == "error" or isinstance(message, str)
@@ -71,7 +71,7 @@ class CohereModel(HTTPModel):
             if told := delta.get("usage"):
                 yield from reply.usage(_usage(told))
             if failed:
-                said = {"message": delta.get("error") or message, "code": delta.get("code")}
+                said = {"error": delta.get("error") or message, "code": delta.get("code")}
                 raise provider_error(self.id, None, said, secret=self.key)
             yield from _message(message or {}, reply, new=kind in ("content-start", BODY))
             if word := delta.get("finish_reason"):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import socket
 import ssl
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -125,18 +125,20 @@ def status_error(who: str, response: httpx2.Response, secret: str | None) -> Pro
         who,
         response.status_code,
         body or response.reason_phrase,
-        retry_after=_retry_after(headers.get("retry-after")),
+        retry_after=_retry_after(headers),
         request_id=str(request_id) if request_id else None,
         secret=secret,
     )
 
 
-def _retry_after(value: str | None) -> float | None:
-    """Seconds of a Retry-After header, which holds seconds or a date (RFC 9110, 10.2.3); None where unreadable."""
-    if not value:
-        return None
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds of Retry-After, which holds seconds or a date (RFC 9110, 10.2.3), or of Azure's more exact twin.
+
+    None where there is none, or none that makes sense.
+    """
+    value, milliseconds = headers.get("retry-after", ""), headers.get("retry-after-ms")
     try:
-        seconds = float(value)
+        seconds = float(milliseconds) / 1000 if milliseconds else float(value)
     except ValueError:
         try:
             moment = parsedate_to_datetime(value)

@@ -20,6 +20,7 @@ from llmcli.render import Stderr, Stdout
 from llmcli.repl.commands import run_command
 from llmcli.repl.figures import bar
 from llmcli.repl.session import Over, Session
+from llmcli.signals import catch_signals
 from llmcli.start import Options, open_conversation
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ __all__ = ["chat"]
 def chat(options: Options) -> int:
     """Hold a session, and return the exit code. Whatever went wrong has then been said."""
     stdout, stderr = Stdout(), Stderr(quiet=options.quiet, color=options.color)
+    catch_signals(second_leaves=False)
     try:
         session = _open(options, stdout, stderr)
         return _talk(session, _line(session))

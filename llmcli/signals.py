@@ -1,0 +1,39 @@
+"""Signals that ask the process to stop: the first one ends the reply and keeps what arrived, a second one leaves."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from types import FrameType
+
+from llmcli.errors import Stopped
+
+__all__ = ["catch_signals"]
+
+# SIGHUP is not everywhere; what whoever started us wants ignored (nohup, a background job) stays so.
+_STOPPING = [vars(signal)[name] for name in ("SIGINT", "SIGTERM", "SIGHUP") if name in vars(signal)]
+
+
+def catch_signals(*, second_leaves: bool = True) -> None:
+    """From now on SIGINT raises KeyboardInterrupt, SIGTERM and SIGHUP raise Stopped.
+
+    Unless a session goes on (`second_leaves`), any later one ends the process at once with exit code 128 + signal.
+    """
+
+    def stop(signum: int, frame: FrameType | None) -> None:
+        if second_leaves:
+            _handle(_leave)
+        raise KeyboardInterrupt if signum == signal.SIGINT else Stopped(signum)
+
+    _handle(stop)
+
+
+def _leave(signum: int, frame: FrameType | None) -> None:
+    os._exit(128 + signum)
+
+
+def _handle(action: Callable[[int, FrameType | None], None]) -> None:
+    for signum in _STOPPING:
+        if signal.getsignal(signum) is not signal.SIG_IGN:
+            signal.signal(signum, action)
