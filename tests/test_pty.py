@@ -32,6 +32,10 @@ def prompts(provider: FakeProvider) -> list[str]:
     return [f"{one['role']}: {one['content']}" for one in provider.requests[-1].body["messages"]]
 
 
+def drafted(terminal: Terminal, draft: str) -> None:
+    terminal.see(lambda: terminal.draft == draft, draft)
+
+
 def test_a_bare_command_in_front_of_a_keyboard_begins_a_session() -> None:
     with Terminal("-m", "test:echo") as terminal:
         terminal.say("hello")
@@ -46,7 +50,7 @@ def test_alt_enter_and_ctrl_j_break_the_line() -> None:
     with session() as terminal:
         terminal.ready()
         terminal.type("one\x1b\rtwo\nthree")
-        terminal.see(lambda: terminal.draft == "one\ntwo\nthree", "three lines")
+        drafted(terminal, "one\ntwo\nthree")
         terminal.type("\r")
         terminal.see("\none\ntwo\nthree\n")
 
@@ -71,17 +75,17 @@ def test_up_down_and_ctrl_r_walk_a_history_that_outlives_the_session() -> None:
     with session() as terminal:
         terminal.ready()
         terminal.type(UP)
-        terminal.see(lambda: terminal.draft == "a second one", "the last prompt")
+        drafted(terminal, "a second one")
         terminal.type(UP)
-        terminal.see(lambda: terminal.draft == "the first prompt", "the one before")
+        drafted(terminal, "the first prompt")
         terminal.type(DOWN)
-        terminal.see(lambda: terminal.draft == "a second one", "the last prompt again")
+        drafted(terminal, "a second one")
         terminal.type("\x03")
         terminal.ready()
         terminal.type("\x12first")
         terminal.see("> the first prompt")
         terminal.type("\r")
-        terminal.see(lambda: terminal.draft == "the", "the prompt that was found")
+        drafted(terminal, "the")
         terminal.type("\r")
         terminal.see("\nthe first prompt\n")
 
@@ -93,7 +97,7 @@ def test_a_suggestion_from_the_history_is_taken_with_right() -> None:
         terminal.type("tell")
         terminal.see("> tell me about harbours\n\n")
         terminal.type(RIGHT)
-        terminal.see(lambda: terminal.draft == "tell me about harbours", "the whole suggestion")
+        drafted(terminal, "tell me about harbours")
 
 
 @pytest.mark.parametrize("mask", [0, 0o777])
@@ -126,7 +130,7 @@ def test_ctrl_x_ctrl_e_brings_the_draft_to_the_editor_and_back(tmp_path: Path) -
     with session(env={"VISUAL": str(editor), "EDITOR": "false"}) as terminal:
         terminal.ready()
         terminal.type("a draft\x18\x05")
-        terminal.see(lambda: terminal.draft == "a draft, edited\nand longer", "the edited draft")
+        drafted(terminal, "a draft, edited\nand longer")
         terminal.type("!\r")
         terminal.see("\na draft, edited\nand longer!\n")
 
@@ -148,7 +152,7 @@ def test_ctrl_c_clears_the_line_and_ctrl_d_leaves_only_an_empty_one() -> None:
     with session() as terminal:
         terminal.ready()
         terminal.type("never mind")
-        terminal.see(lambda: terminal.draft == "never mind", "the draft")
+        drafted(terminal, "never mind")
         terminal.type("\x04")
         terminal.interrupt()
         terminal.ready()
@@ -187,7 +191,7 @@ def test_tab_completes_commands_models_settings_and_files(tmp_path: Path) -> Non
         ):
             terminal.ready()
             terminal.type(f"{typed}\t")
-            terminal.see(lambda completed=completed: terminal.draft == completed, completed)
+            drafted(terminal, completed)
             terminal.interrupt()
 
 
@@ -197,7 +201,7 @@ def test_a_menu_shows_what_there_is_to_choose() -> None:
         terminal.type("/\t")
         terminal.see("keep the conversation under a name")
         terminal.type("\t")
-        terminal.see(lambda: terminal.draft == "/help", "the first of the menu")
+        drafted(terminal, "/help")
         terminal.type("\r\r")
         terminal.see("Alt-Enter, Ctrl-J")
 
@@ -246,7 +250,7 @@ def test_ctrl_c_before_the_first_byte_keeps_the_prompt(provider: FakeProvider) -
         terminal.see("\ninterrupted\n")
         terminal.ready()
         terminal.type(UP)
-        terminal.see(lambda: terminal.draft == "patience", "the prompt again")
+        drafted(terminal, "patience")
         terminal.interrupt()
         terminal.say("/retry")
         terminal.see("\nhere\n")
@@ -260,7 +264,7 @@ def test_what_is_typed_during_a_reply_waits_for_the_next_line(provider: FakeProv
         terminal.see("\nSlowly")
         terminal.type("typed ahead")
         terminal.interrupt()
-        terminal.see(lambda: terminal.draft == "typed ahead", "what was typed")
+        drafted(terminal, "typed ahead")
         assert "\nSlowly\n" in terminal.text
 
 
