@@ -20,7 +20,7 @@ from llmcli.limits import Limits, Price
 from llmcli.messages import ModelSettings
 from llmcli.models import FoundModel, Model, find_model
 from llmcli.prompt import Stdin, read_text
-from llmcli.render import Stderr
+from llmcli.render import Stderr, Stdout
 from llmcli.usage import Usage, UsageLimits
 
 __all__ = ["Options", "choose_model", "limits_of", "model_settings", "open_conversation", "text_of", "wants_session"]
@@ -81,9 +81,10 @@ class Options:
 
 
 def wants_session(options: Options) -> bool:
-    """Whether somebody sits in front of a keyboard and has not said a prompt, nor what only a prompt could mean."""
+    """Whether somebody sits at a keyboard and a screen, and said neither a prompt nor what only a prompt can mean."""
     said = options.prompt or options.file or options.json or options.extract or options.dry_run or options.no_input
-    return not said and options.format not in ("json", "ndjson") and Stdin().is_terminal
+    screen = Stdout().is_terminal or Stderr().is_terminal
+    return not said and options.format not in ("json", "ndjson") and Stdin().is_terminal and screen
 
 
 def open_conversation(
