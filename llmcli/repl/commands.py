@@ -164,7 +164,7 @@ def _save(session: Session, name: str) -> None:
     if not messages:
         raise UserError("there is nothing to save yet")
     session.save(name or session.saved_as or f"{datetime.now():%Y-%m-%d-%H%M%S}")
-    session.say(f"saved as {session.saved_as}, and so is what follows; /sessions lists what is saved")
+    session.say(f"saved as {session.saved_as}, with every reply that follows")
 
 
 def _sessions(session: Session, name: str) -> None:

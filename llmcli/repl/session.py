@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 
 from llmcli.config import Config
 from llmcli.conversation import Conversation
-from llmcli.errors import ClosedPipe, Interrupted, LlmcliError
+from llmcli.errors import ClosedPipe, Interrupted, LlmcliError, UserError
 from llmcli.exchange import exchange, finish, renderer_for
 from llmcli.prompt import Stdin
 from llmcli.providers import split_model
@@ -133,4 +134,7 @@ class Session:
         self.prices_loaded = True
 
     def _providers(self, name: str) -> list[str]:
-        return [split_model(one, self.config.providers)[0].name for one in self.config.chain(name)]
+        """Who answers for a model or a chain; nobody where one of them is unknown, which is said when it is chosen."""
+        with suppress(UserError):
+            return [split_model(one, self.config.providers)[0].name for one in self.config.chain(name)]
+        return []
