@@ -335,7 +335,7 @@ STUCK = (sys.executable, "-c", _STUCK_IMPORT)
 
 def test_the_prompt_is_there_before_the_sdk_and_ctrl_d_waits_for_nothing(provider: FakeProvider) -> None:
     with talk(provider, command=STUCK) as terminal:
-        terminal.see("IMPORTING")
+        terminal.see(lambda: b"IMPORTING" in terminal.raw, "import of the SDK")
         assert b"m>" in terminal.raw.partition(b"IMPORTING")[0]
         terminal.type("\x04")
         assert terminal.wait() == 0
@@ -343,7 +343,7 @@ def test_the_prompt_is_there_before_the_sdk_and_ctrl_d_waits_for_nothing(provide
 
 def test_ctrl_c_while_the_sdk_is_imported(provider: FakeProvider) -> None:
     with talk(provider, command=STUCK) as terminal:
-        terminal.see("IMPORTING")
+        terminal.see(lambda: b"IMPORTING" in terminal.raw, "import of the SDK")
         terminal.type("hello\r")
         terminal.wait_for_reply()
         terminal.interrupt()
