@@ -66,6 +66,7 @@ class Options:
     project: str | None = None
     service_account: str | None = None
     stream: bool | None = None
+    theme: str | None = None
     color: bool | None = None
     lenient: bool | None = None
     allow_incomplete: bool | None = None
@@ -110,6 +111,8 @@ def ask(options: Options) -> int:
         extract=options.extract,
         thinking=_wanted(config["thinking"], stderr) and not options.quiet,
         at_once=not config["stream"],
+        theme=config["theme"],
+        color=config["color"],
     )
     if conversation and not error:
         error = _converse(conversation, prompt, renderer, report)

@@ -25,9 +25,10 @@ class Defaults(_Strict):
     effort: Effort | None = None
     user_id: str | None = None
     timeout: Annotated[float, Field(gt=0, le=1e6)] | None = None
-    format: Literal["auto", "text", "json", "ndjson"] | None = None
+    format: Literal["auto", "text", "markdown", "json", "ndjson"] | None = None
     thinking: bool | None = None
     usage: bool | None = None
+    theme: Literal["auto", "dark", "light", "ansi", "none"] | None = None
     color: bool | None = None
     stream: bool | None = None
     lenient: bool | None = None
