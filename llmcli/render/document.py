@@ -61,7 +61,7 @@ class Document:
         cut, parted, number = self._cut(lines)
         if not cut:
             return []
-        found = self._laid_out(lines[:cut], columns, self._links)
+        found = self._laid_out([*lines[:cut], ""], columns, self._links)
         self._source = self._source[sum(map(len, lines[:cut])) + cut :]
         self._seen -= sum(map(len, lines[:cut])) + cut
         self._begun, self._parted, self._number = True, parted, number

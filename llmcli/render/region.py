@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
-from itertools import takewhile
 
 __all__ = ["Region", "cells"]
 
@@ -40,7 +39,7 @@ class Region:
         wanted = [*above, *shown]
         kept, stale = 0, self._height(columns)
         if columns == self._columns:
-            kept = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(self._drawn, wanted, strict=False)))
+            kept = self._kept(wanted, len(above))
             stale = len(self._drawn) - kept
         for_good = wanted[kept : len(above)]
         live = wanted[max(kept, len(above)) :]
@@ -59,6 +58,13 @@ class Region:
     def leave(self) -> None:
         """Keep what is drawn, and go on below it."""
         self._drawn = []
+
+    def _kept(self, wanted: Sequence[str], for_good: int) -> int:
+        """How many rows from the first on stand on the screen as they shall; the first ones will stay for good."""
+        for number, row in enumerate(wanted):
+            if self._drawn[number : number + 1] != [row] or (number < for_good and _doubtful(row)):
+                return number
+        return len(wanted)
 
     def _height(self, columns: int) -> int:
         """The rows that the drawn ones take up now: a terminal that was made narrower has wrapped them."""
@@ -79,6 +85,13 @@ def _wrapped(row: str, drawn_at: int, columns: int) -> int:
             rows, filled = rows + 1, 0
         filled += width
     return rows
+
+
+def _doubtful(row: str) -> bool:
+    """Whether terminals disagree on the width, so that a row may have been cut: it is written again when it stays."""
+    return not row.isascii() and any(
+        character >= "\U0001f000" or unicodedata.category(character) in ("Mn", "Mc", "Me", "Cf") for character in row
+    )
 
 
 def cells(row: str) -> int:
