@@ -1,4 +1,4 @@
-"""What Markdown that appends costs beside one rendering of the whole: `python -m tests.bench_markdown` prints ratios."""
+"""What Markdown that appends costs beside one rendering of the whole: `python -m tests.bench_markdown`."""
 
 from __future__ import annotations
 

@@ -58,6 +58,11 @@ class Terminal:
             found.pop()
         return found
 
+    def looks(self) -> list[list[tuple[object, ...]]]:
+        """Every row that is not empty, with the colours and shapes of its characters."""
+        rows = [[(c.data, c.fg, c.bold, c.italics, c.underscore) for c in line] for line in self.cells()]
+        return [row for row in rows if any(look[0] != " " for look in row)]
+
     def cells(self) -> list[list[pyte.screens.Char]]:
         """All rows, cell by cell with colours; a wide character's second cell is empty."""
         lines = [*self.screen.history.top, *(self.screen.buffer[n] for n in range(self.screen.lines))]

@@ -225,7 +225,11 @@ def test_every_shell_gets_the_same_answer(shell: str) -> None:
         ("llmcli -m ", 2, sorted(complete_model(""))),
         ("llmcli ask -m op", 3, sorted(complete_model("op"))),
         ("llmcli --format ", 2, ["auto", "json", "markdown", "ndjson", "text"]),
-        ("llmcli --format=", 1, ["--format=auto", "--format=json", "--format=markdown", "--format=ndjson", "--format=text"]),
+        (
+            "llmcli --format=",
+            1,
+            ["--format=auto", "--format=json", "--format=markdown", "--format=ndjson", "--format=text"],
+        ),
         ("llmcli --effort x", 2, ["xhigh"]),
         ("llmcli config ", 2, ["path", "show"]),
         ("llmcli config show --", 3, ["--help", "--json"]),
