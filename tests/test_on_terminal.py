@@ -70,7 +70,8 @@ class Session:
 
 
 @pytest.fixture
-def openai(provider: FakeProvider, monkeypatch: pytest.MonkeyPatchXX.setenv("LLMCLI_OPENAI_BASE_URL", f"{provider.url}/v1")
+def openai(provider: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> FakeProvider:
+    monkeypatch.setenv("LLMCLI_OPENAI_BASE_URL", f"{provider.url}/v1")
     monkeypatch.setenv("OPENAI_API_KEY", "sk-test-0123456789abcdef")
     return provider
 
@@ -112,8 +113,13 @@ def test_an_error_in_the_middle_comes_below_all_that_arrived(openai: FakeProvide
 
 
 def test_thinking_before_and_between_leaves_the_text_whole(openai: FakeProvider) -> None:
-    deltas = ({"reasoning_content": "hm"}, {"content": "# A\n\nb "}, {"reasoning_content": "hm again"}, {"content": "*c*\nd"})
-    openai.answer(sse(*(chat_chunk(delta) for delta in deltas), chat_chunk(finish="stop")))
+    said = (
+        ("reasoning_content", "hm"),
+        ("content", "# A\n\nb "),
+        ("reasoning_content", "hm more"),
+        ("content", "*c*\nd"),
+    )
+    openai.answer(sse(*(chat_chunk({kind: text}) for kind, text in said), chat_chunk(finish="stop")))
     session = Session("--thinking")
     assert session.end() == 0
     assert [row for row in session.terminal.rows() if not row.startswith("hm")][-4:] == ["A", "━", "", "b c d"]
