@@ -193,7 +193,8 @@ texts = st.lists(blocks, max_size=6).map("\n\n".join)
 def test_any_text_in_any_pieces_ends_as_one_rendering(
     text: str, sizes: list[int], frames: list[bool], columns: int, height: int, layout: Layout
 ) -> None:
-    pieces, at = [], 0
+    pieces: list[str] = []
+    at = 0
     while at < len(text):
         pieces.append(text[at : at + sizes[len(pieces) % len(sizes)]])
         at += len(pieces[-1])
