@@ -70,7 +70,7 @@ class Layout:
             return self._code(node, width)
         if kind == "blockquote":
             bar = Segment("▌ ", self._style("mark")) if self._look.styles is not None else Segment("> ")
-            return self._prefixed([bar], [bar], width, node.children, source, loose=True)
+            return self._prefixed(bar, bar, width, node.children, source, loose=True)
         if kind in ("bullet_list", "ordered_list"):
             return self._list(node, width, source, number)
         if kind == "hr":
@@ -111,30 +111,29 @@ class Layout:
                 rows.append([])
             sign = f" {bullet} " if node.type == "bullet_list" else f" {number + place}{node.markup} "
             first, more = Segment(sign, self._style("mark")), Segment(" " * len(sign))
-            rows += self._prefixed([first], [more], width, item.children, source, loose=False)
+            rows += self._prefixed(first, more, width, item.children, source, loose=False)
         return rows
 
     def _prefixed(
         self,
-        first: Row,
-        more: Row,
+        first: Segment,
+        more: Segment,
         width: int,
         nodes: Sequence[SyntaxTreeNode],
         source: Sequence[str],
         *,
         loose: bool,
     ) -> list[Row]:
-        indent = Segment.get_line_length(first)
-        if width - indent < _NARROW:
-            more, indent = [], 0
+        """Blocks behind a sign, `first` in the first row and `more` in the others; above them where it is narrow."""
+        narrow = width - first.cell_length < _NARROW
         rows: list[Row] = []
         for node in nodes:
             if rows and (loose or _parted(node, source)):
                 rows.append([])
-            rows += self._block(node, width - indent, source)
-        if rows and not indent:
-            return [first, *rows]
-        return [_stripped([*(more if place else first), *row]) for place, row in enumerate(rows or [[]])]
+            rows += self._block(node, width if narrow else width - first.cell_length, source)
+        if narrow:
+            return [_behind(first, []), *rows]
+        return [_behind(more if place else first, row) for place, row in enumerate(rows or [[]])]
 
     def _table(self, node: SyntaxTreeNode, width: int) -> list[Row]:
         header, *body = [
@@ -233,14 +232,11 @@ def _parted(node: SyntaxTreeNode, source: Sequence[str]) -> bool:
     return bool(node.map and node.map[0] and is_blank(source[node.map[0] - 1]))
 
 
-def _stripped(row: Row) -> Row:
-    """Without spaces at the end that hold no text of the reply's: a row of prefixes alone."""
-    if all(not part.text.strip(" ▌>") for part in row):
-        while row and not row[-1].text.strip():
-            row = row[:-1]
-        if row:
-            row = [*row[:-1], Segment(row[-1].text.rstrip(), row[-1].style)]
-    return row
+def _behind(sign: Segment, row: Row) -> Row:
+    """A row behind its sign; an empty one gets no spaces at its end."""
+    if row:
+        return [sign, *row]
+    return [Segment(sign.text.rstrip(), sign.style)] if sign.text.strip() else []
 
 
 def _fold(row: Row, width: int) -> list[Row]:

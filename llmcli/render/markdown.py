@@ -37,11 +37,11 @@ class PageRenderer:
 
     def end(self, report: Report) -> None:
         """Write the page, also of a reply that broke off."""
-        text = report.response.text if report.response else ""
-        document = _document(self._look)
-        document.feed(text)
         self._stderr.fresh_line()
-        self._stdout.steer("".join(f"{line}\n" for line in document.rest(self._stdout.size()[0])))
+        if report.response and report.response.text:
+            document = _document(self._look)
+            document.feed(report.response.text)
+            self._stdout.steer("".join(f"{line}\n" for line in document.rest(self._stdout.size()[0])))
 
 
 class MarkdownRenderer:
