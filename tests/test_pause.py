@@ -52,12 +52,12 @@ def renderer(screen: Screen) -> MarkdownRenderer:
 
 
 def test_others_write_where_the_open_block_was(screen: Screen, renderer: MarkdownRenderer) -> None:
-    renderer.event(TextDelta("# A\n\n- final\n- open"))
+    renderer.event(TextDelta("# A\n\n- final\n- open\n"))
     screen.wait_for(lambda rows: rows[-1:] == [" • open"])
     renderer.pause()
     assert screen.terminal.rows() == ["A", "━", "", " • final"]
     screen.steer("note: something else\n")
-    renderer.event(TextDelta(" end\n"))
+    renderer.event(TextDelta("end"))
     renderer.end(Report("m"))
     assert screen.terminal.rows() == ["A", "━", "", " • final", "note: something else", " • open end"]
 
