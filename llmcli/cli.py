@@ -121,6 +121,7 @@ def ask(
     project: opt.Project = None,
     service_account: opt.ServiceAccount = None,
     stream: opt.Stream = None,
+    theme: opt.Theme = None,
     color: opt.Color = None,
     lenient: opt.Lenient = None,
     allow_incomplete: opt.AllowIncomplete = None,

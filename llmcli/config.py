@@ -42,6 +42,7 @@ DEFAULTS: Mapping[str, object] = {
     "format": "auto",
     "thinking": None,
     "usage": None,
+    "theme": "auto",
     "color": None,
     "stream": True,
     "lenient": False,

@@ -66,6 +66,7 @@ class Options:
     project: str | None = None
     service_account: str | None = None
     stream: bool | None = None
+    theme: str | None = None
     color: bool | None = None
     lenient: bool | None = None
     allow_incomplete: bool | None = None
