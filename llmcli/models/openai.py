@@ -43,7 +43,7 @@ class OpenAIModel(SDKModel):
     """A model behind Chat Completions."""
 
     sdk: ClassVar = openai
-    client_class = "OpenAI"
+    client_class: ClassVar = openai.OpenAI
     path = "/chat/completions"
     ambient = ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_CUSTOM_HEADERS", "OPENAI_ADMIN_KEY")
 

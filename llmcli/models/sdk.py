@@ -6,7 +6,7 @@ The SDKs are made from one mould: the names used here, and what stands behind th
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import ModuleType
 from typing import Any, ClassVar
@@ -33,7 +33,7 @@ class SDKModel(ProtocolModel):
     """
 
     sdk: ClassVar[ModuleType]
-    client_class: ClassVar[str]
+    client_class: ClassVar[Callable[..., Any]]
     path: ClassVar[str]
     ambient: ClassVar[tuple[str, ...]]
 
@@ -75,7 +75,7 @@ class SDKModel(ProtocolModel):
 
     def _new_client(self, transport: httpx2.BaseTransport | None) -> Any:
         with _hidden(*self.ambient):
-            return vars(self.sdk)[self.client_class](
+            return type(self).client_class(
                 api_key=self.key or "unused",
                 base_url=self.root(),
                 max_retries=0,  # retries are ours, and visible
