@@ -1,10 +1,10 @@
-"""The SDKs' clients without their thousands of types: what an `__init__` of theirs re-exports is imported when asked for.
+"""The SDKs' clients without their thousands of types: what an `__init__` re-exports is imported when it is asked for.
 
-Nearly all of `import openai` and `import anthropic` is packages whose `__init__` takes every name out of every submodule;
-a request needs a few dozen of them. `install` puts a finder in front of Python's own, for these two packages only. It
-reads such an `__init__` instead of running it, and each name comes from its submodule the first time somebody wants it
-(PEP 562), as the same object. A file of any other shape is run as it stands, and with LLMCLI_EAGER_IMPORTS=1 all are: of
-an SDK that has changed only the speed is lost.
+Nearly all of `import openai` and `import anthropic` is packages whose `__init__` takes every name out of every
+submodule; a request needs a few dozen of them. `install` puts a finder right before Python's own, for these two only.
+It reads such an `__init__` instead of running it, and each name comes from its submodule the first time somebody wants
+it (PEP 562), as the same object. A file of any other shape is run as it stands, and so are all with
+LLMCLI_EAGER_IMPORTS=1: of an SDK that has changed only the speed is lost.
 """
 
 from __future__ import annotations
@@ -31,15 +31,20 @@ _LATE = {
 }
 
 _NAME = r"\w+(?: as \w+)?"
-_FROM = re.compile(rf"^from (\.[\w.]*) import (?:\(\s*({_NAME}(?:,\s*{_NAME})*),?\s*\)|({_NAME}(?:, {_NAME})*)) *$", re.M)
-_SILENT = re.compile(r"^(?:#.*|from __future__ import annotations)$", re.M)  # what may stand beside, and does nothing
+_FROM = re.compile(
+    rf"^from (\.[\w.]*) import (?:\(\s*({_NAME}(?:,\s*{_NAME})*),?\s*\)|({_NAME}(?:, {_NAME})*)) *$", re.M
+)
+_SILENT = re.compile(
+    r"^(?:#.*|from __future__ import annotations)$", re.MULTILINE
+)  # what may stand beside, and does nothing
 _RUNNING = RLock()
 
 
 def install(environ: Mapping[str, str] = os.environ) -> None:
     """Import the SDKs' names on demand from now on, in this process; not with LLMCLI_EAGER_IMPORTS=1."""
-    if environ.get("LLMCLI_EAGER_IMPORTS") != "1" and _Finder not in sys.meta_path:
-        sys.meta_path.insert(0, _Finder)
+    wanted = environ.get("LLMCLI_EAGER_IMPORTS") != "1"
+    if wanted and PathFinder in sys.meta_path and _Finder not in sys.meta_path:
+        sys.meta_path.insert(sys.meta_path.index(PathFinder), _Finder)
 
 
 class _Finder:
@@ -59,8 +64,8 @@ class _Finder:
 class _Loader(SourceFileLoader):
     """Reads a file, and runs it only where it must.
 
-    `names` maps what it re-exports to a module and an attribute of that, or None for the module itself. As long as it is
-    `waiting`, there is something else in it that has not been run.
+    `names` maps what it re-exports to a module and an attribute of that, or None for the module itself. As long as it
+    is `waiting`, there is something else in it that has not been run.
     """
 
     names: Mapping[str, tuple[str, str | None]]

@@ -25,7 +25,10 @@ FLOORS = (
     ("llmcli.__main__",),
     ("llmcli.cli",),
     ("llmcli.ask", "llmcli.listing", "llmcli.options"),
-    ("llmcli.conversation", "llmcli.render", "llmcli.config", "llmcli.prompt", "llmcli.completion"),
+    (
+        *("llmcli.conversation", "llmcli.render", "llmcli.config", "llmcli.prompt", "llmcli.completion"),
+        "llmcli.conversion",
+    ),
     ("llmcli.settings_file",),
     ("llmcli.models.responses", "llmcli.models.vertex"),
     (
@@ -39,7 +42,7 @@ FLOORS = (
     ("llmcli.catalogue", "llmcli.credentials"),
     ("llmcli.providers",),
     ("llmcli.messages",),
-    ("llmcli.usage", "llmcli.errors"),
+    ("llmcli.usage", "llmcli.errors", "llmcli.lazy_sdk"),
     ("llmcli",),
 )
 SDKS = {"openai", "anthropic", "boto3", "botocore", "httpx2"}
@@ -119,7 +122,7 @@ def test_version_imports_not_even_typer() -> None:
     assert "typer" not in loaded("--version")
 
 
-SDK_OF = {"openai": "openai", "anthropic": "anthropic", "google-gla": None, "cohere": None, "bedrock": "boto3"}
+SDK_OF = {"openai": "openai", "anthropic": "anthropic", "google-gla": None, "cohere": None, "bedrock": "botocore"}
 
 
 @pytest.mark.parametrize("name", SDK_OF)
@@ -130,13 +133,13 @@ def test_a_provider_loads_only_its_own_sdk(name: str, provider: FakeProvider, mo
     whole = Path(__file__).parent / "wire" / row.protocol / "whole.json"
     provider.answer(whole.read_bytes(), content_type="application/json")
     modules = loaded("-m", f"{name}:m", "hi")
-    assert modules & {"openai", "anthropic", "boto3"} == {SDK_OF[name]} - {None}
+    assert modules & {"openai", "anthropic", "boto3", "botocore"} == {SDK_OF[name]} - {None}
     assert not modules & {"prompt_toolkit", "sqlite3", "google.auth", "rich"}
 
 
 def test_the_test_model_and_the_listings_load_no_http_at_all() -> None:
     for args in (["-m", "test", "hi"], ["providers"], ["config", "show"]):
-        assert not loaded(*args) & {"openai", "anthropic", "boto3", "httpx2", "prompt_toolkit"}
+        assert not loaded(*args) & {"openai", "anthropic", "boto3", "botocore", "httpx2", "prompt_toolkit"}
 
 
 def test_public_names_resolve() -> None:

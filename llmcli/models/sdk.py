@@ -13,6 +13,10 @@ from typing import Any, ClassVar
 
 import httpx2
 
+# The SDKs import it as well, but from so deep in a nest of imports that Python's stack crosses the border of a page
+# thousands of times, and each crossing maps memory anew: 50 ms.
+from pydantic import BaseModel  # noqa: F401
+
 from llmcli import __version__
 from llmcli.messages import ModelSettings
 from llmcli.models.protocol import ProtocolModel
@@ -81,7 +85,7 @@ class SDKModel(ProtocolModel):
                 max_retries=0,  # retries are ours, and visible
                 default_headers={"User-Agent": f"llmcli/{__version__}", **self.headers},
                 default_query=self.query(),
-                http_client=http_client(transport),
+                http_client=http_client(transport, self.root()),
             )
 
 
