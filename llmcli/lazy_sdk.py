@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from importlib.util import find_spec, resolve_name
-from threading import RLock
+from threading import get_ident
 from types import ModuleType
 from typing import Any, cast
 
@@ -34,10 +34,7 @@ _NAME = r"\w+(?: as \w+)?"
 _FROM = re.compile(
     rf"^from (\.[\w.]*) import (?:\(\s*({_NAME}(?:,\s*{_NAME})*),?\s*\)|({_NAME}(?:, {_NAME})*)) *$", re.M
 )
-_SILENT = re.compile(
-    r"^(?:#.*|from __future__ import annotations)$", re.MULTILINE
-)  # what may stand beside, and does nothing
-_RUNNING = RLock()
+_SILENT = re.compile(r"^(?:#.*|from __future__ import annotations)$", re.MULTILINE)  # what may stand beside
 
 
 def install(environ: Mapping[str, str] = os.environ) -> None:
@@ -70,11 +67,12 @@ class _Loader(SourceFileLoader):
 
     names: Mapping[str, tuple[str, str | None]]
     waiting: bool
+    _runners: set[int]
 
     def exec_module(self, module: ModuleType) -> None:
         """See `importlib.abc.Loader.exec_module`."""
         source = self.get_data(self.path).decode()
-        late = _LATE.get(self.name)
+        late, self._runners = _LATE.get(self.name), set()
         self.names = {} if late else _reexports(source, self.name)
         self.waiting = bool(_SILENT.sub("", _FROM.sub("", source)).strip())
         if late and f"\ndef {late}(" in source:
@@ -86,16 +84,18 @@ class _Loader(SourceFileLoader):
         module.__class__ = _Unrun
 
     def run(self, module: ModuleType) -> None:
-        """Run the whole file, once; another thread that wants it meanwhile is kept waiting."""
-        with _RUNNING:
-            if self.waiting:
-                self.waiting = False
-                try:
-                    super().exec_module(module)
-                except BaseException:
-                    self.waiting = True
-                    raise
-                module.__class__ = ModuleType
+        """Run the whole file, unless this thread is about it. Afterwards the module is like any other.
+
+        Two threads may do so at once, which does no harm; a lock might be held crosswise with those of imports.
+        """
+        if self.waiting and get_ident() not in self._runners:
+            self._runners.add(get_ident())
+            try:
+                super().exec_module(module)
+            finally:
+                self._runners.remove(get_ident())
+            self.waiting = False
+            module.__class__ = ModuleType
 
     def _stand_in(self, module: ModuleType, name: str) -> Callable[..., Any]:
         def late(*args: Any, **named: Any) -> Any:
@@ -110,22 +110,29 @@ class _Unrun(ModuleType):
 
     def __getattr__(self, name: str) -> Any:
         loader = cast(_Loader, self.__loader__)
-        if name in loader.names:
-            origin, attribute = loader.names[name]
-            value = importlib.import_module(origin)
-            if attribute is not None:
-                value = getattr(value, attribute)
-            vars(self)[name] = value
-            return value
         special = name.startswith("__")  # which Python asks for of its own accord
-        if not special and "__path__" in vars(self) and find_spec(f"{self.__name__}.{name}"):
+        if name in loader.names:
+            try:
+                return self._resolved(*loader.names[name], name)
+            except ImportError:  # as happens where the submodule wants something of the rest of this file
+                if not loader.waiting:
+                    raise
+        elif not special and "__path__" in vars(self) and find_spec(f"{self.__name__}.{name}"):
             return importlib.import_module(f"{self.__name__}.{name}")
-        if loader.waiting and (not special or name == "__all__"):
-            loader.run(self)
-            return getattr(self, name)
-        if name == "__all__":  # of a file without one `import *` takes all that is public
+        elif name == "__all__" and not loader.waiting:  # of a file without one `import *` takes all that is public
             return [public for public in dir(self) if not public.startswith("_")]
+        if not special or name == "__all__":
+            loader.run(self)
+            if type(self) is not _Unrun:
+                return getattr(self, name)
         raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+
+    def _resolved(self, origin: str, attribute: str | None, name: str) -> Any:
+        value = importlib.import_module(origin)
+        if attribute is not None:
+            value = getattr(value, attribute)
+        vars(self)[name] = value
+        return value
 
     def __dir__(self) -> list[str]:
         loader = cast(_Loader, self.__loader__)
