@@ -4,6 +4,7 @@ import atexit
 import gc
 import os
 import sys
+from contextlib import suppress
 from typing import NoReturn
 
 
@@ -42,14 +43,13 @@ def _command() -> int:
 
 def _leave(code: int) -> NoReturn:
     """End the process as `sys.exit` does, but do not take the modules apart, which takes as long as a short reply."""
-    try:
-        atexit._run_exitfuncs()
-        for stream in filter(None, (sys.stdout, sys.stderr)):
+    import signal
+
+    signal.signal(signal.SIGINT, lambda *_: os._exit(130))  # there is nothing left that could be interrupted in order
+    atexit._run_exitfuncs()
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        with suppress(OSError, ValueError):  # the reader has left, which has been said by now, or cannot be said
             stream.flush()
-    except KeyboardInterrupt:
-        code = 130
-    except (OSError, ValueError):  # the reader has left, which has been said by now, or cannot be said
-        pass
     os._exit(code)
 
 
