@@ -5,11 +5,10 @@ import gc
 import os
 import sys
 from contextlib import suppress
-from typing import NoReturn
 
 
-def main() -> NoReturn:
-    """Run the command line and leave with its exit code."""
+def main() -> None:
+    """Run the command line and leave with its exit code; does not return."""
     if sys.stderr is None:  # closed by who started us; typer would speak to stdout instead
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - for as long as the process lives
     try:
@@ -21,13 +20,14 @@ def main() -> NoReturn:
 
 def _version() -> int:
     from llmcli import __version__
-    from llmcli.errors import LlmcliError
-    from llmcli.render.terminal import Stdout
 
+    if sys.stdout is None:  # closed by who started us
+        return 1
     try:
-        Stdout().write(f"llmcli {__version__}\n")
-    except LlmcliError as error:
-        return error.exit_code
+        sys.stdout.write(f"llmcli {__version__}\n")
+        sys.stdout.flush()
+    except OSError:
+        return _command()  # which knows what to say
     return 0
 
 
@@ -41,7 +41,7 @@ def _command() -> int:
     return run()
 
 
-def _leave(code: int) -> NoReturn:
+def _leave(code: int) -> None:
     """End the process as `sys.exit` does, but do not take the modules apart, which takes as long as a short reply."""
     import signal
 

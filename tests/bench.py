@@ -16,6 +16,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.fake_provider import Answer, FakeProvider, aws_frames, chat_chunk, named_sse, sse
 from tests.wire import AWS, KEY, environment
@@ -71,14 +72,17 @@ _PREFIXES = {
 class Command:
     """A command, the protocol that it is answered in (None: it asks nobody), and its variables."""
 
-    argv: Sequence[str]
+    argv: list[str]
     protocol: str | None
     env: Mapping[str, str]
 
 
 @dataclass(frozen=True)
 class Run:
-    """Milliseconds from exec until the request had arrived, from exec until the end, of CPU; and MiB at the peak."""
+    """Milliseconds from exec until the request had arrived, from exec until the end, of CPU; and MiB at the peak.
+
+    0 where there is no such thing; a peak below this process's own is not to be seen.
+    """
 
     wire: float
     exit: float
@@ -90,8 +94,8 @@ def answer(protocol: str, chunks: int) -> Answer:
     """A reply of so many pieces of text, each sent by itself."""
     word = "word "
     if protocol == "anthropic":
-        start = {"type": "message_start", "message": {"id": "m", "type": "message", "role": "assistant", "content": []}}
-        start["message"] |= {"model": "m", "usage": {"input_tokens": 1, "output_tokens": 1}}  # type: ignore[operator]
+        message = {"id": "m", "type": "message", "role": "assistant", "content": [], "model": "m", "usage": {}}
+        start: dict[str, Any] = {"type": "message_start", "message": message}
         delta = {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": word}}
         end = {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 1}}
         return Answer([named_sse(start), *[named_sse(delta)] * chunks, named_sse(end, {"type": "message_stop"})])
@@ -165,7 +169,7 @@ def timed(command: Command, provider: FakeProvider, home: Path) -> Run:
     pid = os.posix_spawn(command.argv[0], command.argv, env, file_actions=[*null, (os.POSIX_SPAWN_DUP2, writer, 1)])
     os.close(writer)
     asked = provider.asked.wait(60) if command.protocol else True
-    wire = time.monotonic() - began
+    wire = time.monotonic() - began if command.protocol else 0.0
     while os.read(reader, 1 << 16):
         pass
     os.close(reader)
@@ -180,7 +184,8 @@ def table(runs: Mapping[str, Sequence[Run]], reference: str) -> str:
     """Median (smallest to largest) and ratio of each figure, for each command."""
     lines = []
     for figure in ("wire", "exit", "cpu", "rss"):
-        values = {name: [vars(run)[figure] for run in rows] for name, rows in runs.items()}
+        values = {name: [vars(run)[figure] for run in rows if vars(run)[figure]] for name, rows in runs.items()}
+        values = {name: row for name, row in values.items() if row}
         whole = statistics.median(values.get(reference) or next(iter(values.values())))
         for name, row in values.items():
             middle = statistics.median(row)

@@ -56,6 +56,8 @@ _MAPPED = frozenset(
     ]
 )
 
+_TEXT = frozenset({"text", "citationsContent", "citation"})
+
 
 class BedrockConverseModel(HTTPModel):
     """A model behind Bedrock's Converse API."""
@@ -220,12 +222,12 @@ def _document(who: str, data: Mapping[str, Any], reply: Reply) -> Iterator[Strea
 
 def _block(block: Mapping[str, Any], reply: Reply) -> Iterator[StreamEvent]:
     """A content block, or the piece of one that an event brings."""
-    reasoning = block.get("reasoningContent") or {}
-    yield from reply.thinking((reasoning.get("reasoningText") or reasoning).get("text") or "")
-    cited = block.get("citationsContent") or {}
-    for piece in (block, *(cited.get("content") or ())):
+    if reasoning := block.get("reasoningContent"):
+        yield from reply.thinking((reasoning.get("reasoningText") or reasoning).get("text") or "")
+    cited = (block.get("citationsContent") or {}).get("content") or ()
+    for piece in (block, *cited):
         yield from reply.text(piece.get("text") or "")
-    if not {"text", "citationsContent", "citation"} & block.keys():
+    if _TEXT.isdisjoint(block):
         reply.part()
 
 
