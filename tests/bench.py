@@ -93,6 +93,7 @@ class Run:
 def answer(protocol: str, chunks: int) -> Answer:
     """A reply of so many pieces of text, each sent by itself."""
     word = "word "
+    end: dict[str, Any]
     if protocol == "anthropic":
         message = {"id": "m", "type": "message", "role": "assistant", "content": [], "model": "m", "usage": {}}
         start: dict[str, Any] = {"type": "message_start", "message": message}
