@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 from llmcli import __version__
 from llmcli import options as opt
 from llmcli.completion import complete_provider
+from llmcli.conversion import Quick, QuickCommand
 from llmcli.errors import Interrupted, LlmcliError, UserError
 from llmcli.render.terminal import Stderr, Stdout
 
@@ -21,7 +22,7 @@ from llmcli.render.terminal import Stderr, Stdout
 _RESERVED = ("chat", "log", "keys", "usage")
 
 
-class _AskByDefault(TyperGroup):
+class _AskByDefault(Quick, TyperGroup):
     """A group whose `ask` needs no name. Typer has no public way to say this: hence the pinned version."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -87,7 +88,7 @@ def _root(
     pass
 
 
-@app.command()
+@app.command(cls=QuickCommand)
 def ask(
     ctx: typer.Context,
     prompt: opt.Prompt = None,
@@ -141,7 +142,7 @@ def ask(
     raise typer.Exit(run(Options(**ctx.params)))  # the parameters above are its fields
 
 
-@app.command()
+@app.command(cls=QuickCommand)
 def providers(json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
     """Who can answer: prefix, aliases, address, key variables, and whether a key is set."""
     from llmcli.listing import providers_json, providers_table
@@ -149,7 +150,7 @@ def providers(json: Annotated[bool, typer.Option("--json", help="As JSON.")] = F
     _listing(providers_json if json else providers_table)
 
 
-@app.command()
+@app.command(cls=QuickCommand)
 def models(
     provider: Annotated[
         str | None,
@@ -170,7 +171,7 @@ def models(
     _listing(lambda: (models_json if json else models_table)(provider, live))
 
 
-@config_app.command("show")
+@config_app.command("show", cls=QuickCommand)
 def config_show(json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
     """Every setting in force, and where it came from."""
     from llmcli.listing import settings_json, settings_table
@@ -178,7 +179,7 @@ def config_show(json: Annotated[bool, typer.Option("--json", help="As JSON.")] =
     _listing(settings_json if json else settings_table)
 
 
-@config_app.command("path")
+@config_app.command("path", cls=QuickCommand)
 def config_path() -> None:
     """Where the settings file is, or would be."""
     from llmcli.config import config_path as path

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import os
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -164,6 +163,8 @@ def _read(path: Path) -> SettingsFile | None:
         return None
     except OSError as error:
         raise SettingsError(f"cannot read {path}: {error.strerror}") from error
+    import tomllib
+
     from pydantic import ValidationError
 
     from llmcli.settings_file import SettingsFile

@@ -1,7 +1,8 @@
 """Amazon Bedrock Converse (docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ConverseStream.html).
 
-boto3 gives what only it knows: the credential chain, the signature, the framing of event streams. The request itself
-goes over httpx2 like every other, so that proxies, time-outs, Ctrl-C, cuts and --dry-run are the same everywhere.
+botocore, the half of boto3 below its clients, gives what only it knows: the credential chain, the signature, the
+framing of event streams. The request itself goes over httpx2 like every other, so that proxies, time-outs, Ctrl-C, cuts
+and --dry-run are the same everywhere.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from itertools import chain, groupby
 from typing import Any
 from urllib.parse import quote
 
-import boto3
 import botocore.session
 import httpx2
 from botocore.auth import SigV4Auth
@@ -56,6 +56,8 @@ _MAPPED = frozenset(
     ]
 )
 
+_TEXT = frozenset({"text", "citationsContent", "citation"})
+
 
 class BedrockConverseModel(HTTPModel):
     """A model behind Bedrock's Converse API."""
@@ -88,10 +90,10 @@ class BedrockConverseModel(HTTPModel):
         return dict(request.headers)
 
     def _region(self) -> str:
-        """boto3 ignores AWS_REGION, which AWS's other tools and the reference documents use."""
+        """botocore ignores AWS_REGION, which AWS's other tools and the reference documents use."""
         region = self.cloud.region or os.environ.get("AWS_REGION")
         with _aws_errors(self.id):
-            region = region or boto3.Session().region_name
+            region = region or botocore.session.Session().get_config_variable("region")
         if not region:
             hint = "give --region, or set AWS_REGION, or a profile's region"
             raise SettingsError(f"{self.id}: no AWS region", hint=hint)
@@ -99,10 +101,11 @@ class BedrockConverseModel(HTTPModel):
 
     def _session(self, region: str) -> Any:
         """A session whose own calls, for roles and single sign-on, are asked once and wait as long as we do."""
-        inner = botocore.session.Session()
+        session = botocore.session.Session()
         patience = Config(connect_timeout=10, read_timeout=self.seconds, retries={"total_max_attempts": 1})
-        inner.set_default_client_config(patience)
-        return boto3.Session(region_name=region, botocore_session=inner)
+        session.set_default_client_config(patience)
+        session.set_config_variable("region", region)
+        return session
 
     def refused(self, settings: ModelSettings) -> Mapping[str, str]:
         """See `ProtocolModel.refused`."""
@@ -219,12 +222,12 @@ def _document(who: str, data: Mapping[str, Any], reply: Reply) -> Iterator[Strea
 
 def _block(block: Mapping[str, Any], reply: Reply) -> Iterator[StreamEvent]:
     """A content block, or the piece of one that an event brings."""
-    reasoning = block.get("reasoningContent") or {}
-    yield from reply.thinking((reasoning.get("reasoningText") or reasoning).get("text") or "")
-    cited = block.get("citationsContent") or {}
-    for piece in (block, *(cited.get("content") or ())):
+    if reasoning := block.get("reasoningContent"):
+        yield from reply.thinking((reasoning.get("reasoningText") or reasoning).get("text") or "")
+    cited = (block.get("citationsContent") or {}).get("content") or ()
+    for piece in (block, *cited):
         yield from reply.text(piece.get("text") or "")
-    if not {"text", "citationsContent", "citation"} & block.keys():
+    if _TEXT.isdisjoint(block):
         reply.part()
 
 

@@ -6,6 +6,7 @@ import json
 import re
 from abc import abstractmethod
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, ClassVar
 
 import httpx2
@@ -55,7 +56,7 @@ class HTTPModel(ProtocolModel):
         headers = {"user-agent": f"llmcli/{__version__}", "content-type": "application/json"}
         for more in (granted, self.headers):  # what the person asks for wins
             headers |= {name.lower(): value for name, value in more.items()}
-        client: httpx2.Client = self.client(http_client, transport)
+        client: httpx2.Client = self.client(partial(http_client, address=url), transport)
         with address_errors(self.id), interruptible_names():
             request = client.build_request(
                 "POST", url, content=content, headers=headers, timeout=timeout(settings.timeout)

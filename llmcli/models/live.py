@@ -111,7 +111,7 @@ def _all_pages(
     found: list[dict[str, Any]] = []
     seen: set[str] = set()
     params: dict[str, str] = {}
-    with http_client() as client:
+    with http_client(address=row.address) as client:
         while True:
             request = client.build_request(
                 "GET", row.address + shape.path, params=params, headers=headers, timeout=timeout(seconds)
