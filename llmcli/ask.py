@@ -60,6 +60,8 @@ class Options:
     usage: bool | None = None
     base_url: str | None = None
     api_key_file: str | None = None
+    proxy: str | None = None
+    ca_file: str | None = None
     timeout: float | None = None
     user_id: str | None = None
     region: str | None = None

@@ -108,6 +108,8 @@ def ask(
     usage: opt.Usage = None,
     base_url: opt.BaseUrl = None,
     api_key_file: opt.ApiKeyFile = None,
+    proxy: opt.Proxy = None,
+    ca_file: opt.CaFile = None,
     timeout: opt.Timeout = None,
     user_id: opt.UserId = None,
     region: opt.Region = None,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from llmcli.credentials import public_address
 from llmcli.errors import SettingsError
+from llmcli.network import Network
 from llmcli.providers import PROVIDERS, Provider
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ DEFAULTS: Mapping[str, object] = {
     "stream": True,
     "lenient": False,
     "allow_incomplete": False,
+    "proxy": None,
+    "ca_file": None,
 }
 
 
@@ -109,18 +112,19 @@ def load_config(options: Mapping[str, object], environ: Mapping[str, str] = os.e
     variables = _from_environ(environ)
     in_file = {"model": file.model, **dict(file.defaults)} if file else {}
     settings = _in_force((options, "option"), (variables, None), (in_file, str(path)), (DEFAULTS, "default"))
+    rows = _connected(_rows(file.providers, path) if file else PROVIDERS, settings, path)
     if not file:
-        return Config(path, settings)
+        return Config(path, settings, rows)
     own = {name: _public(row.model_dump(exclude_none=True)) for name, row in file.providers.items()}
-    return Config(path, settings, _rows(file.providers, path), file.aliases, own)
+    return Config(path, settings, rows, file.aliases, own)
 
 
 def _public(fields: dict[str, Any]) -> dict[str, Any]:
     """What the file says of a provider, without what may be secret: values of headers, a password in an address."""
     if "headers" in fields:
         fields["headers"] = dict.fromkeys(fields["headers"], "***")
-    if "base_url" in fields:
-        fields["base_url"] = public_address(fields["base_url"])
+    for name in fields.keys() & {"base_url", "proxy"}:
+        fields[name] = public_address(fields[name])
     return fields
 
 
@@ -208,5 +212,24 @@ def _rows(own: Mapping[str, ProviderSettings], path: Path) -> Mapping[str, Provi
             changes["home_protocol"] = None
         if base_url := changes.pop("base_url", None):
             changes["address"] = base_url
+        changes["network"] = Network(changes.pop("proxy", None), ca_file=changes.pop("ca_file", None))
         rows[name] = replace(row, **changes)
     return rows
+
+
+def _connected(rows: Mapping[str, Provider], settings: Mapping[str, Setting], path: Path) -> Mapping[str, Provider]:
+    """The rows with the way out in force for each: what the file says of a provider goes before its defaults."""
+
+    def of(row: Provider, name: str, own: str | None) -> tuple[str | None, str]:
+        one = settings[name]
+        if own and one.source in (str(path), "default"):
+            return own, f"providers.{row.name}.{name} in {path}"
+        return one.value, f"--{name.replace('_', '-')}" if one.source == "option" else one.source
+
+    return {
+        name: replace(
+            row,
+            network=Network(*of(row, "proxy", row.network.proxy), *of(row, "ca_file", row.network.ca_file)),
+        )
+        for name, row in rows.items()
+    }

@@ -35,10 +35,11 @@ FLOORS = (
     ("llmcli.models.sdk", "llmcli.models.http", "llmcli.models.live"),
     ("llmcli.models.protocol",),
     ("llmcli.models.reply", "llmcli.models.wire", "llmcli.models.claude"),
+    ("llmcli.models.connection",),
     ("llmcli.models",),
     ("llmcli.catalogue", "llmcli.credentials"),
     ("llmcli.providers",),
-    ("llmcli.messages",),
+    ("llmcli.messages", "llmcli.network"),
     ("llmcli.usage", "llmcli.errors"),
     ("llmcli",),
 )

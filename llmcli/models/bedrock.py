@@ -27,10 +27,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 from llmcli.errors import NetworkError, SettingsError, provider_error
 from llmcli.messages import FinishReason, ModelMessage, ModelSettings, StreamEvent, given
 from llmcli.models import claude
+from llmcli.models.connection import network_errors
 from llmcli.models.http import HTTPModel, checked_region
 from llmcli.models.protocol import system_prompt, turns
 from llmcli.models.reply import Reply
-from llmcli.models.wire import BODY, Event, events, network_errors, no_reply
+from llmcli.models.wire import BODY, Event, events, no_reply
 from llmcli.usage import Usage, count, other_counts
 
 _FINISH: Mapping[str, FinishReason] = {
