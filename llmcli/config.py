@@ -10,8 +10,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from llmcli.credentials import public_address
+from llmcli.credentials import key_sources, public_address
 from llmcli.errors import SettingsError
+from llmcli.keys_file import config_folder
 from llmcli.network import Network
 from llmcli.providers import PROVIDERS, Provider
 
@@ -72,29 +73,26 @@ class Config:
     def model_name(self, environ: Mapping[str, str]) -> tuple[str, str | None]:
         """The model as it was asked for, and a line for the person where nobody chose it.
 
-        Without a choice it is the default model of the first provider whose key is in the environment.
+        Without a choice it is the default model of the first provider that has a key, or another login.
         Raises SettingsError where there is none.
         """
         if (name := self["model"]) is not None:
             return name, None
         for row in self.providers.values():
-            if row.models and any(environ.get(name, "").strip() for name in (*row.key_env, *row.login_env)):
+            login = any(environ.get(name, "").strip() for name in row.login_env)
+            if row.models and (login or key_sources(row, environ)):
                 name = f"{row.name}:{row.models[0]}"
                 return name, f"using {name}, because its key is set; choose with -m or LLMCLI_MODEL"
         raise SettingsError(
-            "no model: none was named, and no provider's key is in the environment",
-            hint="export OPENAI_API_KEY=... or another provider's (`llmcli providers`), or try -m test:markdown",
+            "no model: none was named, and no provider has a key",
+            hint="llmcli keys set openai, or export another provider's (`llmcli providers`), or try -m test:markdown",
             kind="credentials",
         )
 
 
 def config_path(environ: Mapping[str, str] = os.environ) -> Path:
     """Where the settings file is looked for: below LLMCLI_HOME, else in the platform's folder."""
-    if home := environ.get("LLMCLI_HOME"):
-        return Path(os.path.expanduser(home)) / "config.toml"
-    from platformdirs import user_config_path
-
-    return user_config_path("llmcli") / "config.toml"
+    return config_folder(environ) / "config.toml"
 
 
 def bare_config(options: Mapping[str, object]) -> Config:

@@ -24,6 +24,7 @@ MODULES = {
 FLOORS = (
     ("llmcli.__main__",),
     ("llmcli.cli",),
+    ("llmcli.keys",),
     ("llmcli.ask", "llmcli.listing", "llmcli.options"),
     ("llmcli.conversation", "llmcli.render", "llmcli.config", "llmcli.prompt", "llmcli.completion"),
     ("llmcli.settings_file",),
@@ -38,7 +39,7 @@ FLOORS = (
     ("llmcli.models.connection",),
     ("llmcli.models",),
     ("llmcli.catalogue", "llmcli.credentials"),
-    ("llmcli.providers",),
+    ("llmcli.providers", "llmcli.keys_file"),
     ("llmcli.messages", "llmcli.network"),
     ("llmcli.usage", "llmcli.errors"),
     ("llmcli",),

@@ -101,8 +101,21 @@ class BedrockConverseModel(HTTPModel):
     def _session(self, region: str) -> Any:
         """A session whose own calls, for roles and single sign-on, are asked once and wait as long as we do."""
         inner = botocore.session.Session()
-        patience = Config(connect_timeout=10, read_timeout=self.seconds, retries={"total_max_attempts": 1})
-        inner.set_default_client_config(patience)
+        network = self.provider.network
+        if (bundle := network.ca_file or os.environ.get("SSL_CERT_FILE")) and not os.environ.get("AWS_CA_BUNDLE"):
+            network.certificates()
+            inner.set_config_variable("ca_bundle", os.path.expanduser(bundle))
+        proxy = network.proxy_to(f"https://sts.{region}.amazonaws.com")
+        # botocore follows HTTP_PROXY, HTTPS_PROXY and NO_PROXY by itself, but knows no other.
+        given = bool(network.proxy or (proxy and proxy.source.lower() == "all_proxy"))
+        inner.set_default_client_config(
+            Config(
+                connect_timeout=10,
+                read_timeout=self.seconds,
+                retries={"total_max_attempts": 1},
+                proxies={scheme: proxy.url for scheme in ("http", "https") if proxy} if given else None,
+            )
+        )
         return boto3.Session(region_name=region, botocore_session=inner)
 
     def refused(self, settings: ModelSettings) -> Mapping[str, str]:
