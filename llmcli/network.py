@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 from llmcli.errors import SettingsError, UserError
 
-__all__ = ["PLAIN", "Network", "Proxy", "url_secrets"]
+__all__ = ["PLAIN", "Network", "Proxy", "fault_of", "url_secrets"]
 
 _SCHEMES = ("http", "https", "socks5", "socks5h")
 _PORTS = {"http": 80, "https": 443}
@@ -63,7 +63,7 @@ class Network:
         """What `ca_file` holds. Raises UserError or SettingsError where it cannot be read, or holds no certificate."""
         if not self.ca_file:
             return None
-        fault = _fault(self.ca_file_from)
+        fault = fault_of(self.ca_file_from)
         try:
             content = Path(os.path.expanduser(self.ca_file)).read_bytes()
         except (OSError, ValueError) as error:
@@ -122,14 +122,15 @@ def _checked(given: str, source: str) -> Proxy:
         good = False
     if not good or not url.isprintable() or not url.isascii() or " " in url or parts.path.strip("/"):
         shown = f"...@{given.rpartition('@')[2]}" if "@" in given else given
-        raise _fault(source)(
+        raise fault_of(source)(
             f"{source}: not the address of a proxy: {shown!r}",
             hint=f"give one like http://host:3128 ({', '.join(_SCHEMES)}), or none",
         )
     return Proxy(url, source)
 
 
-def _fault(source: str) -> type[UserError] | type[SettingsError]:
+def fault_of(source: str) -> type[UserError] | type[SettingsError]:
+    """The error for what is wrong with a value that came from there: an option is wrong use, all else a setting."""
     return UserError if source.startswith("--") else SettingsError
 
 

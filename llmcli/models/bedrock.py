@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import ssl
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,7 +23,8 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.eventstream import EventStreamBuffer, ParserError
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.exceptions import ConnectionError as AWSConnectionError
 
 from llmcli.errors import NetworkError, SettingsError, provider_error
 from llmcli.messages import FinishReason, ModelMessage, ModelSettings, StreamEvent, given
@@ -102,7 +104,8 @@ class BedrockConverseModel(HTTPModel):
         """A session whose own calls, for roles and single sign-on, are asked once and wait as long as we do."""
         inner = botocore.session.Session()
         network = self.provider.network
-        if (bundle := network.ca_file or os.environ.get("SSL_CERT_FILE")) and not os.environ.get("AWS_CA_BUNDLE"):
+        bundle = network.ca_file or ssl.get_default_verify_paths().cafile  # else it trusts a list of its own
+        if bundle and (network.ca_file or not inner.get_config_variable("ca_bundle")):
             network.certificates()
             inner.set_config_variable("ca_bundle", os.path.expanduser(bundle))
         proxy = network.proxy_to(f"https://sts.{region}.amazonaws.com")
@@ -215,6 +218,9 @@ def _aws_errors(who: str) -> Iterator[None]:
     """What goes wrong in the credential chain: profiles, files, commands, roles."""
     try:
         yield
+    except (AWSConnectionError, HTTPClientError) as error:
+        hint = "check your network, --proxy and HTTPS_PROXY, --ca-file and AWS_CA_BUNDLE"
+        raise NetworkError(f"{who}: AWS credentials: {error}", hint=hint) from error
     except (BotoCoreError, ClientError, OSError, ValueError, KeyError) as error:
         raise SettingsError(f"{who}: AWS credentials: {error}", kind="credentials") from error
 

@@ -16,7 +16,7 @@ from typing import Any
 import httpx2
 
 from llmcli.errors import NetworkError, SettingsError
-from llmcli.network import Network, Proxy
+from llmcli.network import Network, Proxy, fault_of
 
 _WAY = "llmcli.way"  # the extension of a request that tells which way it went
 
@@ -194,7 +194,7 @@ def _trust(more: str | None, more_from: str, file: str | None, folder: str | Non
         if more:
             context.load_verify_locations(cadata=more)
     except ssl.SSLError as error:
-        raise SettingsError(f"{more_from}: a certificate in it cannot be read: {_reason(error)}") from error
+        raise fault_of(more_from)(f"{more_from}: a certificate in it cannot be read: {_reason(error)}") from error
     return context
 
 
