@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import ssl
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -301,8 +302,19 @@ def test_a_certificate_that_does_not_fit(
     assert hint in result.stderr
 
 
-def test_a_server_without_tls(provider: FakeProvider, tmp_path: Path) -> None:
-    result = ask("openai", provider.url.replace("http:", "https:"), provider, tmp_path)
+def test_a_server_without_tls() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def refuse() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+                connection.recv(65536)
+
+        thread = threading.Thread(target=refuse)
+        thread.start()
+        result = ask_openai(address=f"https://127.0.0.1:{server.getsockname()[1]}")
+        thread.join()
     assert result.code == 6
     assert "the address begins with http://" in result.stderr
 

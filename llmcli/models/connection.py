@@ -48,14 +48,15 @@ def network_error(who: str, error: BaseException | None, request: httpx2.Request
     reason = next((told for cause in reversed(causes) if (told := _reason(cause))), "") or type(error).__name__
     in_handshake = isinstance(error, httpx2.ConnectError)  # later an SSLError is a connection that broke
     tls = next((cause for cause in causes if in_handshake and isinstance(cause, ssl.SSLError)), None)
+    through = f" through the proxy {proxy}" if proxy else ""
     kind = None
     if isinstance(error, httpx2.TimeoutException) and not isinstance(error, httpx2.ConnectTimeout):
         kind = "timeout"
-        told = f"nothing arrived from {host} for {waited.get('read', 0):g} s"
+        told = f"nothing arrived from {host}{through} for {waited.get('read', 0):g} s"
         hint = "wait longer with --timeout SECONDS"
     elif tls:
         kind = "tls"
-        told, hint = _tls_failure(host, tls, network, proxy)
+        told, hint = _tls_failure(f"{host}{through}", tls, network)
     elif isinstance(error, httpx2.ProxyError):
         kind = "proxy"
         told, hint = _proxy_refusal(host, reason, proxy)
@@ -63,7 +64,6 @@ def network_error(who: str, error: BaseException | None, request: httpx2.Request
         kind = "timeout" if isinstance(error, httpx2.ConnectTimeout) else None
         told, hint = _no_connection(host, causes, reason, waited.get("connect", 0), proxy)
     else:
-        through = f" through the proxy {proxy}" if proxy else ""
         told, hint = f"the connection to {host}{through} broke: {reason}", "what arrived is on stdout; try again"
         if proxy and isinstance(error, httpx2.RemoteProtocolError):
             hint = f"{hint}, and check that it is a proxy"
@@ -103,10 +103,10 @@ def _proxy_refusal(host: str, reason: str, proxy: Proxy | None) -> tuple[str, st
     return told, f"it wants a user and a password: http://USER:PASSWORD@HOST:PORT in {source}"
 
 
-def _tls_failure(host: str, error: ssl.SSLError, network: Network, proxy: Proxy | None) -> tuple[str, str]:
+def _tls_failure(goal: str, error: ssl.SSLError, network: Network) -> tuple[str, str]:
     reason = _reason(error)
     code = error.verify_code if isinstance(error, ssl.SSLCertVerificationError) else 0
-    told = f"TLS with {host}{f' through the proxy {proxy}' if proxy else ''} failed: {reason}"
+    told = f"TLS with {goal} failed: {reason}"
     if code in _EXPIRED:
         return told, "is the clock of this machine right? Else its owner has to renew the certificate"
     if code in _OTHER_NAME:
