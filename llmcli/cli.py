@@ -19,7 +19,7 @@ from llmcli.errors import Interrupted, LlmcliError, UserError
 from llmcli.render.terminal import Stderr, Stdout
 
 # Commands of later versions: a lone word like that is no prompt that somebody meant to pay for.
-_RESERVED = ("chat", "log", "keys", "usage")
+_RESERVED = ("chat", "log", "usage")
 
 
 class _AskByDefault(Quick, TyperGroup):
@@ -71,6 +71,8 @@ config_app = typer.Typer(
     help="Settings: what is in force, and where it comes from.", no_args_is_help=True, rich_markup_mode=None
 )
 app.add_typer(config_app, name="config")
+keys_app = typer.Typer(help="Keys, kept in a file of your own.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(keys_app, name="keys")
 
 
 def _print_version(asked: bool) -> None:
@@ -109,6 +111,8 @@ def ask(
     usage: opt.Usage = None,
     base_url: opt.BaseUrl = None,
     api_key_file: opt.ApiKeyFile = None,
+    proxy: opt.Proxy = None,
+    ca_file: opt.CaFile = None,
     timeout: opt.Timeout = None,
     retries: opt.Retries = None,
     request_limit: opt.RequestLimit = None,
@@ -185,6 +189,33 @@ def config_path() -> None:
     from llmcli.config import config_path as path
 
     _listing(lambda: f"{path()}\n")
+
+
+_KeyOwner = Annotated[str, typer.Argument(metavar="PROVIDER", help="Whose.", autocompletion=complete_provider)]
+
+
+@keys_app.command("set", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def keys_set(ctx: typer.Context, provider: _KeyOwner) -> None:
+    """Keep a key: asked for without echo, or read from stdin."""
+    from llmcli.keys import set_key
+
+    set_key(provider, ctx.args)
+
+
+@keys_app.command("list")
+def keys_list(json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
+    """Where each key in force comes from; never the key."""
+    from llmcli.keys import keys_json, keys_table
+
+    _listing(keys_json if json else keys_table)
+
+
+@keys_app.command("rm")
+def keys_rm(provider: _KeyOwner) -> None:
+    """Forget a key that was kept."""
+    from llmcli.keys import forget_key
+
+    forget_key(provider)
 
 
 def _listing(text: Callable[[], str]) -> None:

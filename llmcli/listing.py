@@ -11,12 +11,20 @@ from typing import Any
 
 from llmcli.catalogue import KnownModel, known_models
 from llmcli.config import load_config
-from llmcli.credentials import public_address, with_address
+from llmcli.credentials import key_sources, public_address, with_address
 from llmcli.errors import SettingsError, UserError
 from llmcli.providers import Provider, find_provider
 from llmcli.render.terminal import Stderr
 
-__all__ = ["models_json", "models_table", "providers_json", "providers_table", "settings_json", "settings_table"]
+__all__ = [
+    "models_json",
+    "models_table",
+    "providers_json",
+    "providers_table",
+    "settings_json",
+    "settings_table",
+    "table",
+]
 
 
 def providers_json() -> str:
@@ -36,7 +44,7 @@ def providers_table() -> str:
         )
         for row in _providers()
     ]
-    return _table(("prefix, aliases", "key", "protocol", "address", "key variable"), rows)
+    return table(("prefix, aliases", "key", "protocol", "address", "key variable"), rows)
 
 
 def _key_state(row: dict[str, Any]) -> str:
@@ -64,7 +72,7 @@ def _provider(row: Provider) -> dict[str, Any]:
         "key_variables": list(row.key_env),
         "other_login": row.other_login,
         "key_needed": row.needs_key,
-        "key_set": any(os.environ.get(name) for name in row.key_env) or bool(row.key_command),
+        "key_set": bool(key_sources(row, os.environ)),
         "default_model": next(iter(row.models), None),
     }
 
@@ -96,7 +104,7 @@ def models_table(provider: str | None, live: bool) -> str:
         for one in _models(provider, live)
     ]
     money = "USD/M" if live else "est. USD/M"  # a provider knows its own prices
-    return _table(("model", "context", f"{money} in", f"{money} out"), rows, numbers=3)
+    return table(("model", "context", f"{money} in", f"{money} out"), rows, numbers=3)
 
 
 def _models(provider: str | None, live: bool) -> list[KnownModel]:
@@ -125,7 +133,9 @@ def _price(usd: Decimal | None, tiered: bool) -> str:
 def settings_json() -> str:
     """One object: path, and for each setting its value and source."""
     config = load_config({})
-    settings = {name: {"value": one.value, "source": one.source} for name, one in config.settings.items()}
+    settings = {
+        name: {"value": _public(name, one.value), "source": one.source} for name, one in config.settings.items()
+    }
     shown = {"path": str(config.path), "settings": settings, "aliases": dict(config.aliases), "providers": config.own}
     return json.dumps(shown, indent=2, ensure_ascii=False) + "\n"
 
@@ -133,21 +143,25 @@ def settings_json() -> str:
 def settings_table() -> str:
     """One line a setting."""
     config = load_config({})
-    rows = [(name, _value(one.value), one.source) for name, one in config.settings.items()]
+    rows = [(name, _value(_public(name, one.value)), one.source) for name, one in config.settings.items()]
     rows += [(f"aliases.{name}", _value(target), str(config.path)) for name, target in config.aliases.items()]
     rows += [
         (f"providers.{provider}.{name}", _value(value), str(config.path))
         for provider, fields in config.own.items()
         for name, value in fields.items()
     ]
-    return _table(("setting", "value", "from"), rows)
+    return table(("setting", "value", "from"), rows)
+
+
+def _public(name: str, value: Any) -> Any:
+    return public_address(value) if name == "proxy" and value else value
 
 
 def _value(value: object) -> str:
     return "not set" if value is None or value == () else json.dumps(value, ensure_ascii=False)
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]], numbers: int = 0) -> str:
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], numbers: int = 0) -> str:
     """Columns as wide as they need; the last `numbers` of them stand to the right."""
     lines = [head, *rows]
     text = len(head) - numbers

@@ -68,6 +68,8 @@ BaseUrl = Annotated[
 ApiKeyFile = Annotated[
     str | None, typer.Option("--api-key-file", metavar="FILE", help="Read the key from a file; - is stdin.")
 ]
+Proxy = Annotated[str | None, typer.Option(metavar="URL", help="The way out, or none. Else HTTPS_PROXY and its like.")]
+CaFile = Annotated[str | None, typer.Option(metavar="FILE", help="PEM certificates to trust besides the system's.")]
 Timeout = Annotated[
     float | None,
     typer.Option(min=0.001, max=1e6, metavar="SECONDS", help="Longest silence of the provider. Default: 600."),

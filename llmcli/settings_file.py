@@ -44,6 +44,8 @@ class Defaults(_Strict):
     stream: bool | None = None
     lenient: bool | None = None
     allow_incomplete: bool | None = None
+    proxy: str | None = None
+    ca_file: str | None = None
 
 
 class LimitSettings(_Strict):
@@ -70,6 +72,8 @@ class ProviderSettings(_Strict):
         None
     )
     key_command: str | None = None
+    proxy: str | None = None
+    ca_file: str | None = None
     headers: (
         dict[Annotated[str, Field(pattern=r"^[\w-]+$")], Annotated[str, Field(pattern=r"^[\x20-\x7e]*$")]] | None
     ) = None

@@ -219,7 +219,7 @@ def test_every_shell_gets_the_same_answer(shell: str) -> None:
 @pytest.mark.parametrize(
     ("line", "index", "expected"),
     [
-        ("llmcli ", 1, ["ask", "config", "models", "providers"]),
+        ("llmcli ", 1, ["ask", "config", "keys", "models", "providers"]),
         ("llmcli --mo", 1, ["--model"]),
         ("llmcli -- ", 2, []),
         ("llmcli -m ", 2, sorted(complete_model(""))),
@@ -382,7 +382,7 @@ def test_fish_keys(env: dict[str, str], tmp_path: Path, line: str, after: str) -
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("llmcli ", ["ask", "config", "models", "providers"]),
+        ("llmcli ", ["ask", "config", "keys", "models", "providers"]),
         ("llmcli -m ", complete_model("")),
         ("llmcli -m op", complete_model("op")),
         ("llmcli --format ", ["auto", "text", "markdown", "json", "ndjson"]),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import ssl
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,15 +23,17 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.eventstream import EventStreamBuffer, ParserError
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.exceptions import ConnectionError as AWSConnectionError
 
 from llmcli.errors import NetworkError, SettingsError, provider_error
 from llmcli.messages import FinishReason, ModelMessage, ModelSettings, StreamEvent, given
 from llmcli.models import claude
+from llmcli.models.connection import network_errors
 from llmcli.models.http import HTTPModel, checked_region
 from llmcli.models.protocol import system_prompt, turns
 from llmcli.models.reply import Reply
-from llmcli.models.wire import BODY, Event, events, network_errors, no_reply
+from llmcli.models.wire import BODY, Event, events, no_reply
 from llmcli.usage import Usage, count, other_counts
 
 _FINISH: Mapping[str, FinishReason] = {
@@ -102,8 +105,22 @@ class BedrockConverseModel(HTTPModel):
     def _session(self, region: str) -> Any:
         """A session whose own calls, for roles and single sign-on, are asked once and wait as long as we do."""
         session = botocore.session.Session()
-        patience = Config(connect_timeout=10, read_timeout=self.seconds, retries={"total_max_attempts": 1})
-        session.set_default_client_config(patience)
+        network = self.provider.network
+        bundle = network.ca_file or ssl.get_default_verify_paths().cafile  # else it trusts a list of its own
+        if bundle and (network.ca_file or not session.get_config_variable("ca_bundle")):
+            network.certificates()
+            session.set_config_variable("ca_bundle", os.path.expanduser(bundle))
+        proxy = network.proxy_to(f"https://sts.{region}.amazonaws.com")
+        # botocore follows HTTP_PROXY, HTTPS_PROXY and NO_PROXY by itself, but knows no other.
+        given = bool(network.proxy or (proxy and proxy.source.lower() == "all_proxy"))
+        session.set_default_client_config(
+            Config(
+                connect_timeout=10,
+                read_timeout=self.seconds,
+                retries={"total_max_attempts": 1},
+                proxies={scheme: proxy.url for scheme in ("http", "https") if proxy} if given else None,
+            )
+        )
         session.set_config_variable("region", region)
         return session
 
@@ -204,6 +221,9 @@ def _aws_errors(who: str) -> Iterator[None]:
     """What goes wrong in the credential chain: profiles, files, commands, roles."""
     try:
         yield
+    except (AWSConnectionError, HTTPClientError) as error:
+        hint = "check your network, --proxy and HTTPS_PROXY, --ca-file and AWS_CA_BUNDLE"
+        raise NetworkError(f"{who}: AWS credentials: {error}", hint=hint) from error
     except (BotoCoreError, ClientError, OSError, ValueError, KeyError) as error:
         raise SettingsError(f"{who}: AWS credentials: {error}", kind="credentials") from error
 

@@ -19,16 +19,16 @@ from pydantic import BaseModel  # noqa: F401
 
 from llmcli import __version__
 from llmcli.messages import ModelSettings
-from llmcli.models.protocol import ProtocolModel
-from llmcli.models.wire import (
+from llmcli.models.connection import (
     address_errors,
     http_client,
     interruptible_names,
     network_error,
     network_errors,
-    status_error,
     timeout,
 )
+from llmcli.models.protocol import ProtocolModel
+from llmcli.models.wire import status_error
 
 
 class SDKModel(ProtocolModel):
@@ -85,7 +85,7 @@ class SDKModel(ProtocolModel):
                 max_retries=0,  # retries are ours, and visible
                 default_headers={"User-Agent": f"llmcli/{__version__}", **self.headers},
                 default_query=self.query(),
-                http_client=http_client(transport, self.root()),
+                http_client=http_client(self.provider.network, self.root(), transport),
             )
 
 
