@@ -160,7 +160,8 @@ def test_a_reply_takes_no_more_modules_than_it_needs(
 ) -> None:
     for variable, value in environment(SPOKEN[protocol], provider.url).items():
         monkeypatch.setenv(variable, value)
-    monkeypatch.delenv("LLMCLI_EAGER_IMPORTS", raising=False)
+    for variable in ("LLMCLI_EAGER_IMPORTS", "LLMCLI_RETRIES"):  # a setting there is to check takes pydantic
+        monkeypatch.delenv(variable, raising=False)
     provider.answers = [wire(protocol, "stop")]
     names = modules("-m", f"{SPOKEN[protocol]}:m", "hi")
     assert len(names) <= BUDGETS[protocol]
