@@ -1,11 +1,14 @@
-"""The process: from the first moment Ctrl-C means exit code 130, and --version needs hardly an import."""
+"""The process: how it starts and ends at once, and that from the first moment Ctrl-C means exit code 130."""
 
+import atexit
+import gc
 import os
 import sys
+from contextlib import suppress
 
 
 def main() -> None:
-    """Run the command line and leave with its exit code."""
+    """Run the command line and leave with its exit code; does not return."""
     if sys.stderr is None:  # closed by who started us; typer would speak to stdout instead
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - for as long as the process lives
     try:
@@ -14,28 +17,45 @@ def main() -> None:
         from llmcli.errors import Interrupted
 
         code = Interrupted.by(stop).exit_code
-    sys.exit(code)
+    _leave(code)
 
 
 def _version() -> int:
     from llmcli import __version__
-    from llmcli.errors import LlmcliError
-    from llmcli.render.terminal import Stdout
 
+    if sys.stdout is None:  # closed by who started us
+        return 1
     try:
-        Stdout().write(f"llmcli {__version__}\n")
-    except LlmcliError as error:
-        return error.exit_code
+        sys.stdout.write(f"llmcli {__version__}\n")
+        sys.stdout.flush()
+    except OSError:
+        return _command()  # which knows what to say
     return 0
 
 
 def _command() -> int:
+    # Imports make tens of thousands of objects that all stay: to look through them again and again is a tenth of them.
+    gc.set_threshold(50_000)
     from llmcli.signals import catch_signals
 
     catch_signals()
+    from llmcli import lazy_sdk
     from llmcli.cli import main as run
 
+    lazy_sdk.install()
     return run()
+
+
+def _leave(code: int) -> None:
+    """End the process as `sys.exit` does, but do not take the modules apart, which takes as long as a short reply."""
+    import signal
+
+    signal.signal(signal.SIGINT, lambda *_: os._exit(130))  # there is nothing left that could be interrupted in order
+    atexit._run_exitfuncs()
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        with suppress(OSError, ValueError):  # the reader has left, which has been said by now, or cannot be said
+            stream.flush()
+    os._exit(code)
 
 
 if __name__ == "__main__":

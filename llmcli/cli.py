@@ -15,14 +15,15 @@ from typer.core import TyperGroup
 from llmcli import __version__
 from llmcli import options as opt
 from llmcli.completion import complete_provider
+from llmcli.conversion import Quick, QuickCommand
 from llmcli.errors import Interrupted, LlmcliError, UserError
 from llmcli.render.terminal import Stderr, Stdout
 
 # Commands of later versions: a lone word like that is no prompt that somebody meant to pay for.
-_RESERVED = ("log", "keys", "usage")
+_RESERVED = ("log", "usage")
 
 
-class _AskByDefault(TyperGroup):
+class _AskByDefault(Quick, TyperGroup):
     """A group whose `ask` needs no name. Typer has no public way to say this: hence the pinned version."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -71,6 +72,8 @@ config_app = typer.Typer(
     help="Settings: what is in force, and where it comes from.", no_args_is_help=True, rich_markup_mode=None
 )
 app.add_typer(config_app, name="config")
+keys_app = typer.Typer(help="Keys, kept in a file of your own.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(keys_app, name="keys")
 
 
 def _print_version(asked: bool) -> None:
@@ -88,7 +91,7 @@ def _root(
     pass
 
 
-@app.command()
+@app.command(cls=QuickCommand)
 def ask(
     ctx: typer.Context,
     prompt: opt.Prompt = None,
@@ -109,6 +112,8 @@ def ask(
     usage: opt.Usage = None,
     base_url: opt.BaseUrl = None,
     api_key_file: opt.ApiKeyFile = None,
+    proxy: opt.Proxy = None,
+    ca_file: opt.CaFile = None,
     timeout: opt.Timeout = None,
     retries: opt.Retries = None,
     request_limit: opt.RequestLimit = None,
@@ -122,6 +127,7 @@ def ask(
     project: opt.Project = None,
     service_account: opt.ServiceAccount = None,
     stream: opt.Stream = None,
+    theme: opt.Theme = None,
     color: opt.Color = None,
     lenient: opt.Lenient = None,
     allow_incomplete: opt.AllowIncomplete = None,
@@ -159,10 +165,10 @@ def _like(command: Callable[..., None], *, without: tuple[str, ...]) -> inspect.
 
 
 vars(chat)["__signature__"] = _like(ask, without=("prompt", "json", "extract", "dry_run"))
-app.command()(chat)
+app.command(cls=QuickCommand)(chat)
 
 
-@app.command()
+@app.command(cls=QuickCommand)
 def providers(json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
     """Who can answer: prefix, aliases, address, key variables, and whether a key is set."""
     from llmcli.listing import providers_json, providers_table
@@ -170,7 +176,7 @@ def providers(json: Annotated[bool, typer.Option("--json", help="As JSON.")] = F
     _listing(providers_json if json else providers_table)
 
 
-@app.command()
+@app.command(cls=QuickCommand)
 def models(
     provider: Annotated[
         str | None,
@@ -191,7 +197,7 @@ def models(
     _listing(lambda: (models_json if json else models_table)(provider, live))
 
 
-@config_app.command("show")
+@config_app.command("show", cls=QuickCommand)
 def config_show(json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
     """Every setting in force, and where it came from."""
     from llmcli.listing import settings_json, settings_table
@@ -199,12 +205,39 @@ def config_show(json: Annotated[bool, typer.Option("--json", help="As JSON.")] =
     _listing(settings_json if json else settings_table)
 
 
-@config_app.command("path")
+@config_app.command("path", cls=QuickCommand)
 def config_path() -> None:
     """Where the settings file is, or would be."""
     from llmcli.config import config_path as path
 
     _listing(lambda: f"{path()}\n")
+
+
+_KeyOwner = Annotated[str, typer.Argument(metavar="PROVIDER", help="Whose.", autocompletion=complete_provider)]
+
+
+@keys_app.command("set", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def keys_set(ctx: typer.Context, provider: _KeyOwner) -> None:
+    """Keep a key: asked for without echo, or read from stdin."""
+    from llmcli.keys import set_key
+
+    set_key(provider, ctx.args)
+
+
+@keys_app.command("list")
+def keys_list(json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
+    """Where each key in force comes from; never the key."""
+    from llmcli.keys import keys_json, keys_table
+
+    _listing(keys_json if json else keys_table)
+
+
+@keys_app.command("rm")
+def keys_rm(provider: _KeyOwner) -> None:
+    """Forget a key that was kept."""
+    from llmcli.keys import forget_key
+
+    forget_key(provider)
 
 
 def _listing(text: Callable[[], str]) -> None:

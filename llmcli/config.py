@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import difflib
 import os
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from llmcli.credentials import public_address
+from llmcli.credentials import key_sources, public_address
 from llmcli.errors import SettingsError, UserError
+from llmcli.keys_file import config_folder
+from llmcli.network import Network
 from llmcli.providers import PROVIDERS, Provider
 
 if TYPE_CHECKING:
@@ -42,11 +43,14 @@ DEFAULTS: Mapping[str, object] = {
     "format": "auto",
     "thinking": None,
     "usage": None,
+    "theme": "auto",
     "color": None,
     "stream": True,
     "lenient": False,
     "allow_incomplete": False,
     "edit_mode": "emacs",
+    "proxy": None,
+    "ca_file": None,
 }
 
 
@@ -83,29 +87,26 @@ class Config:
     def model_name(self, environ: Mapping[str, str]) -> tuple[str, str | None]:
         """The model as it was asked for, and a line for the person where nobody chose it.
 
-        Without a choice it is the default model of the first provider whose key is in the environment.
+        Without a choice it is the default model of the first provider that has a key, or another login.
         Raises SettingsError where there is none.
         """
         if (name := self["model"]) is not None:
             return name, None
         for row in self.providers.values():
-            if row.models and any(environ.get(name, "").strip() for name in (*row.key_env, *row.login_env)):
+            login = any(environ.get(name, "").strip() for name in row.login_env)
+            if row.models and (login or key_sources(row, environ)):
                 name = f"{row.name}:{row.models[0]}"
                 return name, f"using {name}, because its key is set; choose with -m or LLMCLI_MODEL"
         raise SettingsError(
-            "no model: none was named, and no provider's key is in the environment",
-            hint="export OPENAI_API_KEY=... or another provider's (`llmcli providers`), or try -m test:markdown",
+            "no model: none was named, and no provider has a key",
+            hint="llmcli keys set openai, or export another provider's (`llmcli providers`), or try -m test:markdown",
             kind="credentials",
         )
 
 
 def config_path(environ: Mapping[str, str] = os.environ) -> Path:
     """Where the settings file is looked for: below LLMCLI_HOME, else in the platform's folder."""
-    if home := environ.get("LLMCLI_HOME"):
-        return Path(os.path.expanduser(home)) / "config.toml"
-    from platformdirs import user_config_path
-
-    return user_config_path("llmcli") / "config.toml"
+    return config_folder(environ) / "config.toml"
 
 
 def bare_config(options: Mapping[str, object]) -> Config:
@@ -123,18 +124,19 @@ def load_config(options: Mapping[str, object], environ: Mapping[str, str] = os.e
     variables = _from_environ(environ)
     in_file = {"model": file.model, **dict(file.defaults), **dict(file.limits)} if file else {}
     settings = _in_force((options, "option"), (variables, None), (in_file, str(path)), (DEFAULTS, "default"))
+    rows = _connected(_rows(file.providers, path) if file else PROVIDERS, settings, path)
     if not file:
-        return Config(path, settings)
+        return Config(path, settings, rows)
     own = {name: _public(row.model_dump(exclude_none=True)) for name, row in file.providers.items()}
-    return Config(path, settings, _rows(file.providers, path), file.aliases, own)
+    return Config(path, settings, rows, file.aliases, own)
 
 
 def _public(fields: dict[str, Any]) -> dict[str, Any]:
     """What the file says of a provider, without what may be secret: values of headers, a password in an address."""
     if "headers" in fields:
         fields["headers"] = dict.fromkeys(fields["headers"], "***")
-    if "base_url" in fields:
-        fields["base_url"] = public_address(fields["base_url"])
+    for name in fields.keys() & {"base_url", "proxy"}:
+        fields[name] = public_address(fields[name])
     return fields
 
 
@@ -164,6 +166,8 @@ def _read(path: Path) -> SettingsFile | None:
         return None
     except OSError as error:
         raise SettingsError(f"cannot read {path}: {error.strerror}") from error
+    import tomllib
+
     from pydantic import ValidationError
 
     from llmcli.settings_file import SettingsFile
@@ -245,5 +249,24 @@ def _rows(own: Mapping[str, ProviderSettings], path: Path) -> Mapping[str, Provi
             changes["home_protocol"] = None
         if base_url := changes.pop("base_url", None):
             changes["address"] = base_url
+        changes["network"] = Network(changes.pop("proxy", None), ca_file=changes.pop("ca_file", None))
         rows[name] = replace(row, **changes)
     return rows
+
+
+def _connected(rows: Mapping[str, Provider], settings: Mapping[str, Setting], path: Path) -> Mapping[str, Provider]:
+    """The rows with the way out in force for each: what the file says of a provider goes before its defaults."""
+
+    def of(row: Provider, name: str, own: str | None) -> tuple[str | None, str]:
+        one = settings[name]
+        if own and one.source in (str(path), "default"):
+            return own, f"providers.{row.name}.{name} in {path}"
+        return one.value, f"--{name.replace('_', '-')}" if one.source == "option" else one.source
+
+    return {
+        name: replace(
+            row,
+            network=Network(*of(row, "proxy", row.network.proxy), *of(row, "ca_file", row.network.ca_file)),
+        )
+        for name, row in rows.items()
+    }

@@ -1,4 +1,7 @@
-"""Which address and which key are in force for a provider; found out before any network, and never shown."""
+"""Which address and which key are in force for a provider; found out before any network, and never shown.
+
+A key is the first of: --api-key-file, the provider's variables in their order, its key_command, the file of keys.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,19 @@ from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from llmcli.errors import SettingsError, UserError
+from llmcli.keys_file import keys_path, read_keys
 from llmcli.providers import PROVIDERS, Provider
 
-__all__ = ["Cloud", "key_for", "keys_in", "public_address", "refuse_another_vendors", "with_address"]
+__all__ = [
+    "Cloud",
+    "clean_key",
+    "key_for",
+    "key_sources",
+    "keys_in",
+    "public_address",
+    "refuse_another_vendors",
+    "with_address",
+]
 
 
 @dataclass(frozen=True)
@@ -56,24 +69,38 @@ def refuse_another_vendors(row: Provider) -> None:
 
 
 def key_for(row: Provider, environ: Mapping[str, str], given: str | None = None) -> str | None:
-    """The key to send, or None where none is needed: the one given, else from the environment, else from the command.
+    """The key to send, or None where none is needed; `given` goes before all other places.
 
     Raises SettingsError that names the variable where a key is missing or cannot be one. Never logs or prints it.
     """
     if given is not None:
-        return _clean_key(given, "the key file")
+        return clean_key(given, "the key file")
     for name in row.key_env:
         if environ.get(name, "").strip():
-            return _clean_key(environ[name], name)
+            return clean_key(environ[name], name)
     if row.key_command:
-        return _clean_key(_run_key_command(row), f"what providers.{row.name}.key_command printed")
+        return clean_key(_run_key_command(row), f"what providers.{row.name}.key_command printed")
+    if not row.offline and (kept := read_keys(path := keys_path(environ)).get(row.name)):
+        return clean_key(kept, f"{path} for {row.name}")
     if row.needs_key:
         raise SettingsError(
-            f"{row.name}: no API key: {' or '.join(row.key_env)} is not set",
-            hint=f"export {row.key_env[0]}=..., or try without a key: llmcli -m test:markdown hello",
+            f"{row.name}: no API key: {' or '.join(row.key_env)} is not set, and the file of keys has none",
+            hint=f"export {row.key_env[0]}=..., or: llmcli keys set {row.name}; to try without: llmcli -m test hello",
             kind="credentials",
         )
     return None
+
+
+def key_sources(row: Provider, environ: Mapping[str, str]) -> list[str]:
+    """All places that have a key for the row, in the order in which `key_for` looks: variable, setting, file.
+
+    Runs no command. Raises SettingsError where the file of keys cannot be used.
+    """
+    found = [name for name in row.key_env if environ.get(name, "").strip()]
+    if row.key_command:
+        found.append(f"providers.{row.name}.key_command")
+    path = keys_path(environ)
+    return found + ([str(path)] if row.name in read_keys(path) else [])
 
 
 def _run_key_command(row: Provider) -> str:
@@ -90,7 +117,8 @@ def _run_key_command(row: Provider) -> str:
     return done.stdout
 
 
-def _clean_key(text: str, source: str) -> str:
+def clean_key(text: str, source: str) -> str:
+    """The key without white space around it. Raises SettingsError, which names the source, where it cannot be one."""
     key = text.strip()
     if not key:
         raise SettingsError(f"no API key in {source}", kind="credentials")

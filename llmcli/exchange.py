@@ -32,6 +32,8 @@ def renderer_for(options: Options, config: Config, report: Report, stdout: Stdou
         extract=options.extract,
         thinking=_wanted(config["thinking"], stderr) and not options.quiet,
         at_once=not config["stream"],
+        theme=config["theme"],
+        color=config["color"],
     )
 
 

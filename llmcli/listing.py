@@ -11,7 +11,7 @@ from typing import Any
 
 from llmcli.catalogue import KnownModel, known_models
 from llmcli.config import load_config
-from llmcli.credentials import public_address, with_address
+from llmcli.credentials import key_sources, public_address, with_address
 from llmcli.errors import SettingsError, UserError
 from llmcli.providers import Provider, find_provider
 from llmcli.render.terminal import Stderr
@@ -72,7 +72,7 @@ def _provider(row: Provider) -> dict[str, Any]:
         "key_variables": list(row.key_env),
         "other_login": row.other_login,
         "key_needed": row.needs_key,
-        "key_set": any(os.environ.get(name) for name in row.key_env) or bool(row.key_command),
+        "key_set": bool(key_sources(row, os.environ)),
         "default_model": next(iter(row.models), None),
     }
 
@@ -133,7 +133,9 @@ def _price(usd: Decimal | None, tiered: bool) -> str:
 def settings_json() -> str:
     """One object: path, and for each setting its value and source."""
     config = load_config({})
-    settings = {name: {"value": one.value, "source": one.source} for name, one in config.settings.items()}
+    settings = {
+        name: {"value": _public(name, one.value), "source": one.source} for name, one in config.settings.items()
+    }
     shown = {"path": str(config.path), "settings": settings, "aliases": dict(config.aliases), "providers": config.own}
     return json.dumps(shown, indent=2, ensure_ascii=False) + "\n"
 
@@ -141,7 +143,7 @@ def settings_json() -> str:
 def settings_table() -> str:
     """One line a setting."""
     config = load_config({})
-    rows = [(name, _value(one.value), one.source) for name, one in config.settings.items()]
+    rows = [(name, _value(_public(name, one.value)), one.source) for name, one in config.settings.items()]
     rows += [(f"aliases.{name}", _value(target), str(config.path)) for name, target in config.aliases.items()]
     rows += [
         (f"providers.{provider}.{name}", _value(value), str(config.path))
@@ -149,6 +151,10 @@ def settings_table() -> str:
         for name, value in fields.items()
     ]
     return table(("setting", "value", "from"), rows)
+
+
+def _public(name: str, value: Any) -> Any:
+    return public_address(value) if name == "proxy" and value else value
 
 
 def _value(value: object) -> str:

@@ -49,8 +49,12 @@ Thinking = Annotated[
     typer.Option("--thinking/--no-thinking", help="Show reasoning on stderr. Default: if stderr is a terminal."),
 ]
 Format = Annotated[
-    Literal["auto", "text", "json", "ndjson"] | None,
-    typer.Option("--format", metavar="FORM", help="The reply as text, json or ndjson. Default: auto, which is text."),
+    Literal["auto", "text", "markdown", "json", "ndjson"] | None,
+    typer.Option(
+        "--format",
+        metavar="FORM",
+        help="The reply as text, markdown, json or ndjson. Default: auto, which is markdown on a terminal, else text.",
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Short for --format json.")]
 Extract = Annotated[bool, typer.Option("--extract", "-x", help="Only the first fenced code block of the reply.")]
@@ -64,6 +68,8 @@ BaseUrl = Annotated[
 ApiKeyFile = Annotated[
     str | None, typer.Option("--api-key-file", metavar="FILE", help="Read the key from a file; - is stdin.")
 ]
+Proxy = Annotated[str | None, typer.Option(metavar="URL", help="The way out, or none. Else HTTPS_PROXY and its like.")]
+CaFile = Annotated[str | None, typer.Option(metavar="FILE", help="PEM certificates to trust besides the system's.")]
 Timeout = Annotated[
     float | None,
     typer.Option(min=0.001, max=1e6, metavar="SECONDS", help="Longest silence of the provider. Default: 600."),
@@ -95,7 +101,11 @@ ServiceAccount = Annotated[
     str | None, typer.Option("--service-account", metavar="FILE", help="Google service account's key file, for Vertex.")
 ]
 Stream = Annotated[bool | None, typer.Option("--stream/--no-stream", help="Text as it arrives, or all at the end.")]
-Color = Annotated[bool | None, typer.Option("--color/--no-color", help="Colour on stderr. NO_COLOR is honoured.")]
+Theme = Annotated[
+    Literal["auto", "dark", "light", "ansi", "none"] | None,
+    typer.Option("--theme", metavar="NAME", help="Colours of markdown: auto, dark, light, ansi or none."),
+]
+Color = Annotated[bool | None, typer.Option("--color/--no-color", help="Colours, or none. NO_COLOR is honoured.")]
 Lenient = Annotated[
     bool | None, typer.Option("--lenient/--strict", help="Drop an option that the API does not take, with a note.")
 ]

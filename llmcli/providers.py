@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 from llmcli.errors import SettingsError, UserError
+from llmcli.network import PLAIN, Network
 
 __all__ = ["PROVIDERS", "Provider", "find_provider", "split_model"]
 
@@ -32,7 +33,7 @@ class Provider:
     `max_tokens_field`, `seed_field`, `effort_field`, `user_field` (where the request body wants them; a dot nests,
     None: nowhere), `stream_usage` (usage in streams must be asked for), `env_headers` (header: variable),
     `custom_headers_env` (a variable of `Name: value` lines), `headers` (always sent), `key_command` (prints the key),
-    `start_hint` (how to start it), `deployments` (Azure's addresses and key header).
+    `start_hint` (how to start it), `deployments` (Azure's addresses and key header). `network` is the way to it.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Provider:
     other_login: str | None = None
     login_env: tuple[str, ...] = ()
     address: str = ""
+    network: Network = PLAIN
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -36,14 +36,17 @@ class Defaults(_Strict):
     timeout: Annotated[float, Field(gt=0, le=1e6)] | None = None
     retries: Annotated[int, Field(ge=0, le=100)] | None = None
     fallback_on: Annotated[tuple[int | str, ...], BeforeValidator(_words)] | None = None
-    format: Literal["auto", "text", "json", "ndjson"] | None = None
+    format: Literal["auto", "text", "markdown", "json", "ndjson"] | None = None
     thinking: bool | None = None
     usage: bool | None = None
+    theme: Literal["auto", "dark", "light", "ansi", "none"] | None = None
     color: bool | None = None
     stream: bool | None = None
     lenient: bool | None = None
     allow_incomplete: bool | None = None
     edit_mode: Literal["emacs", "vi"] | None = None
+    proxy: str | None = None
+    ca_file: str | None = None
 
 
 class LimitSettings(_Strict):
@@ -70,6 +73,8 @@ class ProviderSettings(_Strict):
         None
     )
     key_command: str | None = None
+    proxy: str | None = None
+    ca_file: str | None = None
     headers: (
         dict[Annotated[str, Field(pattern=r"^[\w-]+$")], Annotated[str, Field(pattern=r"^[\x20-\x7e]*$")]] | None
     ) = None

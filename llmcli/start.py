@@ -53,6 +53,8 @@ class Options:
     usage: bool | None = None
     base_url: str | None = None
     api_key_file: str | None = None
+    proxy: str | None = None
+    ca_file: str | None = None
     timeout: float | None = None
     retries: int | None = None
     request_limit: int | None = None
@@ -66,6 +68,7 @@ class Options:
     project: str | None = None
     service_account: str | None = None
     stream: bool | None = None
+    theme: str | None = None
     color: bool | None = None
     lenient: bool | None = None
     allow_incomplete: bool | None = None

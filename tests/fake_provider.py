@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import struct
 import threading
 import zlib
@@ -103,9 +104,10 @@ def split(content: bytes, size: int) -> list[bytes]:
 
 
 class FakeProvider:
-    """A threaded server; `answers` are given in order, the last one again and again."""
+    """A threaded server; `answers` are given in order, the last one again and again. With `tls` it speaks that."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        self._tls = tls
         self.requests: list[Request] = []
         self.answers: list[Answer] = []
         self.asked = threading.Event()  # a request has been read
@@ -118,7 +120,7 @@ class FakeProvider:
     @property
     def url(self) -> str:
         """The root address."""
-        return f"http://127.0.0.1:{self._server.getsockname()[1]}"
+        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self._server.getsockname()[1]}"
 
     def answer(self, *contents: bytes, **more: Any) -> None:
         """Answer the next request with these pieces; further arguments are those of `Answer`."""
@@ -154,6 +156,11 @@ class FakeProvider:
         with self._lock:
             self._open.add(connection)
         try:
+            if self._tls:
+                plain = connection
+                connection = self._tls.wrap_socket(plain, server_side=True)
+                with self._lock:
+                    self._open = self._open - {plain} | {connection}
             with connection.makefile("rb") as reader:
                 request = _read_request(reader)
                 if request is None:
@@ -203,7 +210,7 @@ def _framed(pieces: Iterable[bytes]) -> Iterable[bytes]:
 
 
 def _read_request(reader: Any) -> Request | None:
-    first = reader.readline().decode().split()
+    first = reader.readline().decode("latin-1").split()
     if len(first) < 2:
         return None
     headers: dict[str, str] = {}

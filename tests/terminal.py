@@ -1,184 +1,71 @@
-"""The real command on a terminal of its own: what is typed, and what a person would see."""
+"""A terminal in memory (pyte), with its scrollback, colours, and a resize that wraps anew as real ones do."""
 
 from __future__ import annotations
 
-import fcntl
-import os
-import select
-import signal
-import struct
-import subprocess
-import termios
-import time
-from collections.abc import Callable, Mapping, Sequence
-from types import TracebackType
-from typing import Any, Self
-
 import pyte
-
-from tests.command import COMMAND
-
-_PATIENCE_S = 60  # far more than anything takes: only a hang gets there
+from wcwidth import wcwidth
 
 
 class _Screen(pyte.HistoryScreen):
-    """A screen that answers what the process asks of its terminal."""
+    """Wraps a wide character that meets the last column, as real terminals do and pyte does not."""
 
-    def __init__(self, columns: int, rows: int, answer: Callable[[bytes], None]) -> None:
-        super().__init__(columns, rows, history=5000)
-        self._answer = answer
-
-    def write_process_input(self, data: str) -> None:
-        """See `pyte.Screen.write_process_input`."""
-        self._answer(data.encode())
+    def draw(self, data: str) -> None:
+        if data.isascii():
+            super().draw(data)
+            return
+        for character in data:
+            if self.cursor.x == self.columns - 1 and wcwidth(character) == 2 and pyte.modes.DECAWM in self.mode:
+                super().draw(" ")
+            super().draw(character)
 
 
 class Terminal:
-    """`llmcli ARGS` in front of a person; leaving the `with` ends it.
+    """`write` is what the program sends; `rows` is what a person finds, from the first row of the scrollback on."""
 
-    `raw` is all that was written. stdout or stderr go to a file where `stdout` or `stderr` says so.
-    """
+    def __init__(self, columns: int, height: int) -> None:
+        self.columns, self.height = columns, height
+        self.frames: list[str] = []
+        self._open()
 
-    def __init__(
-        self,
-        *args: str,
-        command: Sequence[str] = COMMAND,
-        env: Mapping[str, str] | None = None,
-        columns: int = 80,
-        rows: int = 24,
-        **streams: Any,
-    ) -> None:
-        self.raw = b""
-        self._terminal, inner = os.openpty()
-        fcntl.ioctl(inner, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-        self._screen = _Screen(columns, rows, self._write)
-        self._stream = pyte.ByteStream(self._screen)
-        self.process = subprocess.Popen(
-            [*command, *args],
-            **{"stdin": inner, "stdout": inner, "stderr": inner, **streams},
-            env={"TERM": "xterm-256color", **os.environ, **(env or {})},
-            start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # so that Ctrl-C is a signal
-        )
-        os.close(inner)
+    def _open(self) -> None:
+        self.screen = _Screen(self.columns, self.height, history=1_000_000, ratio=0.5)
+        self.screen.set_mode(pyte.modes.LNM)  # a terminal's driver makes \r\n of \n
+        self._stream = pyte.Stream(self.screen)
 
-    def __enter__(self) -> Self:
-        return self
+    def write(self, text: str) -> None:
+        self.frames.append(text)
+        self._stream.feed(text)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-        os.close(self._terminal)
-
-    def type(self, text: str) -> None:
-        """Press keys; Enter is \\r."""
-        self._write(text.encode())
-
-    def say(self, text: str) -> None:
-        """Wait for the prompt, type a line, see it, and press Enter."""
-        self.ready()
-        self.type(text)
-        self.see(lambda: self.draft == text, f"{text!r} typed")
-        self.type("\r")
-        self.see(lambda: not self.waiting or self.draft != text, "the line sent")
-
-    def ready(self) -> None:
-        """Wait until an empty prompt stands at the end, with the bar below it."""
-        self.see(lambda: self.waiting and not self.draft, "an empty prompt")
+    def size(self) -> tuple[int, int]:
+        return self.columns, self.height
 
     @property
-    def lines(self) -> list[str]:
-        """What is on the screen and above it, without blanks at the ends."""
-        above = ["".join(row[at].data for at in range(self._screen.columns)) for row in self._screen.history.top]
-        return [line.rstrip() for line in (*above, *self._screen.display)]
+    def written(self) -> int:
+        return sum(len(frame.encode()) for frame in self.frames)
 
-    @property
-    def text(self) -> str:
-        """The lines as one text."""
-        return "\n".join(self.lines)
+    def resize(self, columns: int, height: int) -> None:
+        """Every row is taken for a line of its own and wrapped at the new width; its colours are not kept."""
+        rows, frames = self.rows(), self.frames
+        self.columns, self.height = columns, height
+        self._open()
+        self._stream.feed("".join(f"{row}\n" for row in rows))
+        self.frames = frames
 
-    @property
-    def bar(self) -> str:
-        """The bottom line."""
-        return self._screen.display[-1].strip()
+    def rows(self, *, whole: bool = False) -> list[str]:
+        """The text of every row without the spaces at its end; without empty rows at the end, unless `whole`."""
+        found = ["".join(cell.data for cell in line).rstrip() for line in self.cells()]
+        while found and not found[-1] and not whole:
+            found.pop()
+        return found
 
-    @property
-    def waiting(self) -> bool:
-        """Whether the cursor stands in a line that is being edited."""
-        return self._prompt_row() is not None and bool(self.bar)
+    def looks(self) -> list[list[tuple[object, ...]]]:
+        """Every row that is not empty, with the colours and shapes of its characters."""
+        rows: list[list[tuple[object, ...]]] = [
+            [(c.data, c.fg, c.bold, c.italics, c.underscore) for c in line] for line in self.cells()
+        ]
+        return [row for row in rows if any(look[0] != " " for look in row)]
 
-    @property
-    def draft(self) -> str:
-        """What stands in the input line, without what is only suggested."""
-        row = self._prompt_row()
-        if row is None:
-            return ""
-        cursor = self._screen.cursor
-        rows = [*self._screen.display[row : cursor.y], self._screen.display[cursor.y][: cursor.x]]
-        return "\n".join(one[2:].rstrip() for one in rows)
-
-    def _prompt_row(self) -> int | None:
-        shown = self._screen.display
-        for row in range(self._screen.cursor.y, -1, -1):
-            if shown[row].startswith("> "):
-                return row
-            if not shown[row].startswith("  "):
-                return None
-        return None
-
-    def see(self, what: str | Callable[[], bool], meaning: str = "") -> None:
-        """Read what the process writes until the text is there, or the condition holds."""
-        until = time.monotonic() + _PATIENCE_S
-        while not (what in self.text if isinstance(what, str) else what()):
-            left = until - time.monotonic()
-            if left <= 0 or not self._read(left):
-                raise AssertionError(f"no {meaning or what!r} on the screen:\n{self.text}")
-
-    def wait(self) -> int:
-        """The exit code, when the process has ended."""
-        while self._read(_PATIENCE_S):
-            pass
-        return self.process.wait(_PATIENCE_S)
-
-    def wait_for_reply(self) -> None:
-        """Wait until a line has been sent: the terminal no longer echoes, and Ctrl-C is a signal."""
-
-        def replying() -> bool:
-            flags = self.modes[3]
-            return bool(flags & termios.ISIG) and not flags & termios.ECHO
-
-        until = time.monotonic() + _PATIENCE_S
-        while not replying():
-            assert time.monotonic() < until, "no line was sent"
-            self._read(0.01)
-
-    @property
-    def modes(self) -> list[Any]:
-        """How the terminal treats what is typed; see termios(3)."""
-        return termios.tcgetattr(self._terminal)
-
-    def interrupt(self) -> None:
-        """Press Ctrl-C."""
-        self.type("\x03")
-
-    def kill(self, signum: signal.Signals) -> None:
-        """Send a signal from elsewhere."""
-        self.process.send_signal(signum)
-
-    def _write(self, content: bytes) -> None:
-        os.write(self._terminal, content)
-
-    def _read(self, seconds: float) -> bool:
-        """Show what has come; False when there is nothing more to come, or nothing came."""
-        if not select.select([self._terminal], [], [], seconds)[0]:
-            return False
-        try:
-            content = os.read(self._terminal, 65536)
-        except OSError:  # how Linux tells that the other side is closed
-            return False
-        self.raw += content
-        self._stream.feed(content)
-        return bool(content)
+    def cells(self) -> list[list[pyte.screens.Char]]:
+        """All rows, cell by cell with colours; a wide character's second cell is empty."""
+        lines = [*self.screen.history.top, *(self.screen.buffer[n] for n in range(self.screen.lines))]
+        return [[line[n] for n in range(self.columns)] for line in lines]

@@ -14,6 +14,7 @@ import pytest
 import llmcli as package
 from llmcli.providers import PROVIDERS
 from tests.fake_provider import FakeProvider
+from tests.wire import SPOKEN, environment, wire
 
 ROOT = Path(package.__file__).parent
 MODULES = {
@@ -24,13 +25,14 @@ MODULES = {
 FLOORS = (
     ("llmcli.__main__",),
     ("llmcli.cli",),
-    ("llmcli.ask", "llmcli.repl", "llmcli.options"),
-    ("llmcli.listing",),
+    ("llmcli.keys", "llmcli.repl"),
+    ("llmcli.ask", "llmcli.listing", "llmcli.options"),
     ("llmcli.exchange",),
     ("llmcli.start",),
     (
         *("llmcli.conversation", "llmcli.render", "llmcli.config", "llmcli.prompt", "llmcli.completion"),
         "llmcli.store",
+        "llmcli.conversion",
     ),
     ("llmcli.limits", "llmcli.settings_file", "llmcli.signals"),
     ("llmcli.models.fallback", "llmcli.models.later"),
@@ -43,12 +45,13 @@ FLOORS = (
     ("llmcli.models.sdk", "llmcli.models.http", "llmcli.models.live"),
     ("llmcli.models.protocol",),
     ("llmcli.models.reply", "llmcli.models.wire", "llmcli.models.claude"),
+    ("llmcli.models.connection",),
     ("llmcli.models",),
     ("llmcli.catalogue", "llmcli.credentials"),
-    ("llmcli.providers",),
-    ("llmcli.messages",),
+    ("llmcli.providers", "llmcli.keys_file"),
+    ("llmcli.messages", "llmcli.network"),
     ("llmcli.usage",),
-    ("llmcli.errors", "llmcli.folders"),
+    ("llmcli.errors", "llmcli.lazy_sdk", "llmcli.folders"),
     ("llmcli",),
 )
 SDKS = {"openai", "anthropic", "boto3", "botocore", "httpx2"}
@@ -100,11 +103,11 @@ def test_the_first_line_says_what_it_is_for(module: str) -> None:
     assert len(lines) <= 400
 
 
-def loaded(*args: str) -> set[str]:
-    """The top-level packages that a run of the command has imported."""
+def modules(*args: str) -> set[str]:
+    """The modules that a run of the command has imported."""
     code = (
         "import atexit, sys\n"
-        "atexit.register(lambda: sys.stderr.write('\\nMODULES ' + ' '.join({m.split('.')[0] for m in sys.modules})))\n"
+        "atexit.register(lambda: sys.stderr.write('\\nMODULES ' + ' '.join(sys.modules)))\n"
         "from llmcli.__main__ import main\n"
         "main()"
     )
@@ -113,6 +116,11 @@ def loaded(*args: str) -> set[str]:
     )
     assert done.returncode == 0, done.stderr
     return set(done.stderr.rpartition("MODULES ")[2].split())
+
+
+def loaded(*args: str) -> set[str]:
+    """Their top-level packages."""
+    return {name.split(".")[0] for name in modules(*args)}
 
 
 HEAVY = {"openai", "anthropic", "boto3", "httpx2", "prompt_toolkit", "pydantic", "rich", "platformdirs", "sqlite3"}
@@ -128,7 +136,7 @@ def test_version_imports_not_even_typer() -> None:
     assert "typer" not in loaded("--version")
 
 
-SDK_OF = {"openai": "openai", "anthropic": "anthropic", "google-gla": None, "cohere": None, "bedrock": "boto3"}
+SDK_OF = {"openai": "openai", "anthropic": "anthropic", "google-gla": None, "cohere": None, "bedrock": "botocore"}
 
 
 @pytest.mark.parametrize("name", SDK_OF)
@@ -138,14 +146,34 @@ def test_a_provider_loads_only_its_own_sdk(name: str, provider: FakeProvider, mo
         monkeypatch.setenv(variable, value)
     whole = Path(__file__).parent / "wire" / row.protocol / "whole.json"
     provider.answer(whole.read_bytes(), content_type="application/json")
-    modules = loaded("-m", f"{name}:m", "hi")
-    assert modules & {"openai", "anthropic", "boto3"} == {SDK_OF[name]} - {None}
-    assert not modules & {"prompt_toolkit", "sqlite3", "google.auth", "rich"}
+    packages = loaded("-m", f"{name}:m", "hi")
+    assert packages & {"openai", "anthropic", "boto3", "botocore"} == {SDK_OF[name]} - {None}
+    assert not packages & {"prompt_toolkit", "sqlite3", "google.auth", "rich"}
+
+
+# Modules after one streamed reply: the order of magnitude counts. All of openai has 900, all of anthropic 3,300.
+BUDGETS = {"openai": 530, "openai-responses": 530, "anthropic": 560, "gemini": 420, "cohere": 420, "bedrock": 600}
+
+
+@pytest.mark.parametrize("protocol", SPOKEN)
+def test_a_reply_takes_no_more_modules_than_it_needs(
+    protocol: str, provider: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable, value in environment(SPOKEN[protocol], provider.url).items():
+        monkeypatch.setenv(variable, value)
+    for variable in ("LLMCLI_EAGER_IMPORTS", "LLMCLI_RETRIES"):  # a setting there is to check takes pydantic
+        monkeypatch.delenv(variable, raising=False)
+    provider.answers = [wire(protocol, "stop")]
+    names = modules("-m", f"{SPOKEN[protocol]}:m", "hi")
+    assert len(names) <= BUDGETS[protocol]
+    sdk = protocol.removesuffix("-responses")
+    assert sum(name.startswith((f"{sdk}.types.", f"{sdk}.resources.")) for name in names) <= 2
+    assert ("pydantic" in names) == (sdk in ("openai", "anthropic"))
 
 
 def test_the_test_model_and_the_listings_load_no_http_at_all() -> None:
     for args in (["-m", "test", "hi"], ["providers"], ["config", "show"]):
-        assert not loaded(*args) & {"openai", "anthropic", "boto3", "httpx2", "prompt_toolkit"}
+        assert not loaded(*args) & {"openai", "anthropic", "boto3", "botocore", "httpx2", "prompt_toolkit"}
 
 
 def test_public_names_resolve() -> None:

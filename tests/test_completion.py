@@ -219,13 +219,17 @@ def test_every_shell_gets_the_same_answer(shell: str) -> None:
 @pytest.mark.parametrize(
     ("line", "index", "expected"),
     [
-        ("llmcli ", 1, ["ask", "chat", "config", "models", "providers"]),
+        ("llmcli ", 1, ["ask", "chat", "config", "keys", "models", "providers"]),
         ("llmcli --mo", 1, ["--model"]),
         ("llmcli -- ", 2, []),
         ("llmcli -m ", 2, sorted(complete_model(""))),
         ("llmcli ask -m op", 3, sorted(complete_model("op"))),
-        ("llmcli --format ", 2, ["auto", "json", "ndjson", "text"]),
-        ("llmcli --format=", 1, ["--format=auto", "--format=json", "--format=ndjson", "--format=text"]),
+        ("llmcli --format ", 2, ["auto", "json", "markdown", "ndjson", "text"]),
+        (
+            "llmcli --format=",
+            1,
+            ["--format=auto", "--format=json", "--format=markdown", "--format=ndjson", "--format=text"],
+        ),
         ("llmcli --effort x", 2, ["xhigh"]),
         ("llmcli config ", 2, ["path", "show"]),
         ("llmcli config show --", 3, ["--help", "--json"]),
@@ -292,7 +296,7 @@ BREAKS = " \t\n\"'><=;|&(:"  # bash's own
         (f"llmcli -m {COLONS[:-1]}", [COLONS.rpartition(":")[2]]),
         (f"llmcli --model={COLONS[:-1]}", [COLONS.rpartition(":")[2]]),
         (f"llmcli -m {PREFIX[:-1]}", ["compopt -o nospace", PREFIX]),
-        ("llmcli --format=", ["auto", "text", "json", "ndjson"]),
+        ("llmcli --format=", ["auto", "text", "markdown", "json", "ndjson"]),
         ("llmcli --api-key-file ", ["compopt -o default"]),
         ("llmcli --file=x:", ["compopt -o default"]),
         ("llmcli hello ", []),
@@ -378,10 +382,10 @@ def test_fish_keys(env: dict[str, str], tmp_path: Path, line: str, after: str) -
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("llmcli ", ["ask", "chat", "config", "models", "providers"]),
+        ("llmcli ", ["ask", "chat", "config", "keys", "models", "providers"]),
         ("llmcli -m ", complete_model("")),
         ("llmcli -m op", complete_model("op")),
-        ("llmcli --format ", ["auto", "text", "json", "ndjson"]),
+        ("llmcli --format ", ["auto", "text", "markdown", "json", "ndjson"]),
         ("llmcli config show --", ["--help", "--json"]),
         ("llmcli --api-key-file ", ["my file.txt", "notes.txt"]),
     ],

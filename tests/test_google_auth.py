@@ -295,7 +295,7 @@ def test_a_login_is_sent_to_google_alone(provider: FakeProvider, monkeypatch: py
     provider.answer(status=407, headers={"content-length": "0"}, chunked=False)
     monkeypatch.setenv("HTTPS_PROXY", provider.url)
     error = failure(credentials().token, NetworkError)
-    assert "the proxy did not let the request through: 407" in error.message
+    assert f"the proxy {provider.url} (HTTPS_PROXY) did not let the connection" in error.message
     assert (provider.requests[0].method, provider.requests[0].path) == ("CONNECT", "oauth2.googleapis.com:443")
 
 

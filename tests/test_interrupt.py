@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -49,6 +50,48 @@ def test_ctrl_c_leaves_the_text_on_stdout(talking: FakeProvider) -> None:
         rest, err = process.communicate(timeout=_HANG_S)
     assert (process.returncode, first + rest) == (130, f"{TEXT}\n".encode())
     assert b"interrupted" in err
+
+
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_other_signals_stop_in_the_same_way(talking: FakeProvider, signum: signal.Signals, code: int) -> None:
+    with started("hi", "--json") as process:
+        assert talking.sent.wait(_HANG_S)
+        process.send_signal(signum)
+        out, err = process.communicate(timeout=_HANG_S)
+    assert process.returncode == code
+    reply = json.loads(out)
+    assert (reply["finish_reason"], reply["error"]["message"]) == ("interrupted", f"stopped by {signum.name}")
+    assert b"Traceback" not in err
+    assert talking.left.wait(_HANG_S), "the request was not stopped"
+
+
+def test_what_a_parent_ignores_stays_ignored(talking: FakeProvider) -> None:
+    """As nohup does with SIGHUP, and a shell with SIGINT for what runs in the background."""
+    talking.answers = [replace(talking.answers[0], stall=False)]
+    command = ["sh", "-c", 'trap "" HUP INT; kill -HUP $$; kill -INT $$; exec "$@"', "sh", *COMMAND, "hi"]
+    script = "import os, signal, subprocess, sys\n" + (
+        "child = subprocess.Popen(sys.argv[1:], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)\n"
+        "first = child.stdout.read(1)\n"
+        "os.kill(child.pid, signal.SIGHUP); os.kill(child.pid, signal.SIGINT)\n"
+        "sys.stdout.buffer.write(first + child.stdout.read())\n"
+        "sys.exit(child.wait())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script, *command], capture_output=True, timeout=_HANG_S)
+    assert (done.returncode, done.stdout.decode()) == (7, f"{TEXT}\n")
+
+
+def test_a_second_ctrl_c_leaves_at_once(talking: FakeProvider) -> None:
+    """The first one cannot end here: nobody reads what is left to be written."""
+    whole = talking.answers[0]
+    talking.answers = [replace(whole, pieces=[whole.pieces[0]] * 3000)]
+    with started("hi") as process:
+        assert process.stdout
+        assert process.stdout.read(1)
+        while process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(0.1)
+        assert process.returncode == 130
 
 
 def test_ctrl_c_before_the_first_byte(talking: FakeProvider) -> None:

@@ -245,7 +245,7 @@ def test_odd_arguments(openai: FakeProvider, args: list[bytes | str], code: int)
     ],
 )
 def test_odd_variables(name: str, value: bytes | str, code: int) -> None:
-    env = {**os.environ, "LLMCLI_OPENAI_BASE_URL": "http://127.0.0.1:9/v1", name: value}
+    env = {**os.environ, "LLMCLI_OPENAI_BASE_URL": "https://127.0.0.1:9/v1", name: value}
     assert raw("hi", env=env).code == code
     assert raw("providers", env=env).code in (0, 3)
     assert raw("config", "show", env=env).code in (0, 3)

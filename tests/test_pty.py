@@ -13,7 +13,7 @@ import pytest
 
 from tests.command import llmcli
 from tests.fake_provider import FakeProvider, chat_chunk, chat_reply, sse
-from tests.terminal import Terminal
+from tests.pty_terminal import Terminal
 
 UP, DOWN, RIGHT = "\x1b[A", "\x1b[B", "\x1b[C"
 _HANG_S = 60

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import tomllib
 from pathlib import Path
 
@@ -28,7 +29,8 @@ def test_every_exit_code_is_told() -> None:
     classes = [
         item for item in vars(errors).values() if isinstance(item, type) and issubclass(item, errors.LlmcliError)
     ]
-    assert told == {0, *(item.exit_code for item in classes)}
+    signals = {errors.Interrupted.by(errors.Stopped(signum)).exit_code for signum in (signal.SIGHUP, signal.SIGTERM)}
+    assert told == {0, *(item.exit_code for item in classes), *signals}
 
 
 def test_every_dependency_has_its_reason() -> None:

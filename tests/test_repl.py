@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.fake_provider import FakeProvider, chat_chunk, chat_reply, sse
-from tests.terminal import Terminal
+from tests.pty_terminal import Terminal
 from tests.wire import KEY, wire
 
 
@@ -266,7 +266,7 @@ def test_set_shows_and_changes_settings(terminal: Terminal, provider: FakeProvid
     assert 7 in provider.requests[-1].body.values()
     order(terminal, "/set temperature default", "temperature  not set  default")
     order(terminal, "/set temperature hot", "error: temperature: Input should be a valid number")
-    order(terminal, "/set temprature 1", "error: there is no setting temprature\nhint: did you mean temperature?")
+    order(terminal, "/set temprature 1", "error: /set has no setting temprature\nhint: did you mean temperature?")
     order(terminal, "/set model x", "error: model has a command of its own\nhint: /model")
     ask(terminal, "second", "two")
     assert "temperature" not in provider.requests[-1].body

@@ -23,7 +23,7 @@ from llmcli.messages import (
     UserPromptPart,
 )
 from llmcli.usage import Usage
-from tests.terminal import Terminal
+from tests.pty_terminal import Terminal
 
 MESSAGES: list[ModelMessage] = [
     ModelRequest((SystemPromptPart("Be brief."), UserPromptPart("hi \x1b[2J\n  there 😀"))),

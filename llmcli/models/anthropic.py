@@ -35,7 +35,7 @@ class AnthropicModel(SDKModel):
     """A model behind the Messages API."""
 
     sdk: ClassVar = anthropic
-    client_class = "Anthropic"
+    client_class: ClassVar = anthropic.Anthropic
     path = "/v1/messages"
     ambient = ("ANTHROPIC_CUSTOM_HEADERS",)
 

@@ -1,13 +1,15 @@
 """Amazon Bedrock Converse (docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ConverseStream.html).
 
-boto3 gives what only it knows: the credential chain, the signature, the framing of event streams. The request itself
-goes over httpx2 like every other, so that proxies, time-outs, Ctrl-C, cuts and --dry-run are the same everywhere.
+botocore, the half of boto3 below its clients, gives what only it knows: the credential chain, the signature, the
+framing of event streams. The request itself goes over httpx2 like every other, so that proxies, time-outs, Ctrl-C, cuts
+and --dry-run are the same everywhere.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import ssl
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,22 +17,23 @@ from itertools import chain, groupby
 from typing import Any
 from urllib.parse import quote
 
-import boto3
 import botocore.session
 import httpx2
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.eventstream import EventStreamBuffer, ParserError
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.exceptions import ConnectionError as AWSConnectionError
 
 from llmcli.errors import NetworkError, SettingsError, provider_error
 from llmcli.messages import FinishReason, ModelMessage, ModelSettings, StreamEvent, given
 from llmcli.models import claude
+from llmcli.models.connection import network_errors
 from llmcli.models.http import HTTPModel, checked_region
 from llmcli.models.protocol import system_prompt, turns
 from llmcli.models.reply import Reply
-from llmcli.models.wire import BODY, Event, events, network_errors, no_reply
+from llmcli.models.wire import BODY, Event, events, no_reply
 from llmcli.usage import Usage, count, other_counts
 
 _FINISH: Mapping[str, FinishReason] = {
@@ -55,6 +58,8 @@ _MAPPED = frozenset(
         "cacheWriteInputTokenCount",
     ]
 )
+
+_TEXT = frozenset({"text", "citationsContent", "citation"})
 
 
 class BedrockConverseModel(HTTPModel):
@@ -88,10 +93,10 @@ class BedrockConverseModel(HTTPModel):
         return dict(request.headers)
 
     def _region(self) -> str:
-        """boto3 ignores AWS_REGION, which AWS's other tools and the reference documents use."""
+        """botocore ignores AWS_REGION, which AWS's other tools and the reference documents use."""
         region = self.cloud.region or os.environ.get("AWS_REGION")
         with _aws_errors(self.id):
-            region = region or boto3.Session().region_name
+            region = region or botocore.session.Session().get_config_variable("region")
         if not region:
             hint = "give --region, or set AWS_REGION, or a profile's region"
             raise SettingsError(f"{self.id}: no AWS region", hint=hint)
@@ -99,10 +104,25 @@ class BedrockConverseModel(HTTPModel):
 
     def _session(self, region: str) -> Any:
         """A session whose own calls, for roles and single sign-on, are asked once and wait as long as we do."""
-        inner = botocore.session.Session()
-        patience = Config(connect_timeout=10, read_timeout=self.seconds, retries={"total_max_attempts": 1})
-        inner.set_default_client_config(patience)
-        return boto3.Session(region_name=region, botocore_session=inner)
+        session = botocore.session.Session()
+        network = self.provider.network
+        bundle = network.ca_file or ssl.get_default_verify_paths().cafile  # else it trusts a list of its own
+        if bundle and (network.ca_file or not session.get_config_variable("ca_bundle")):
+            network.certificates()
+            session.set_config_variable("ca_bundle", os.path.expanduser(bundle))
+        proxy = network.proxy_to(f"https://sts.{region}.amazonaws.com")
+        # botocore follows HTTP_PROXY, HTTPS_PROXY and NO_PROXY by itself, but knows no other.
+        given = bool(network.proxy or (proxy and proxy.source.lower() == "all_proxy"))
+        session.set_default_client_config(
+            Config(
+                connect_timeout=10,
+                read_timeout=self.seconds,
+                retries={"total_max_attempts": 1},
+                proxies={scheme: proxy.url for scheme in ("http", "https") if proxy} if given else None,
+            )
+        )
+        session.set_config_variable("region", region)
+        return session
 
     def refused(self, settings: ModelSettings) -> Mapping[str, str]:
         """See `ProtocolModel.refused`."""
@@ -201,6 +221,9 @@ def _aws_errors(who: str) -> Iterator[None]:
     """What goes wrong in the credential chain: profiles, files, commands, roles."""
     try:
         yield
+    except (AWSConnectionError, HTTPClientError) as error:
+        hint = "check your network, --proxy and HTTPS_PROXY, --ca-file and AWS_CA_BUNDLE"
+        raise NetworkError(f"{who}: AWS credentials: {error}", hint=hint) from error
     except (BotoCoreError, ClientError, OSError, ValueError, KeyError) as error:
         raise SettingsError(f"{who}: AWS credentials: {error}", kind="credentials") from error
 
@@ -219,12 +242,12 @@ def _document(who: str, data: Mapping[str, Any], reply: Reply) -> Iterator[Strea
 
 def _block(block: Mapping[str, Any], reply: Reply) -> Iterator[StreamEvent]:
     """A content block, or the piece of one that an event brings."""
-    reasoning = block.get("reasoningContent") or {}
-    yield from reply.thinking((reasoning.get("reasoningText") or reasoning).get("text") or "")
-    cited = block.get("citationsContent") or {}
-    for piece in (block, *(cited.get("content") or ())):
+    if reasoning := block.get("reasoningContent"):
+        yield from reply.thinking((reasoning.get("reasoningText") or reasoning).get("text") or "")
+    cited = (block.get("citationsContent") or {}).get("content") or ()
+    for piece in (block, *cited):
         yield from reply.text(piece.get("text") or "")
-    if not {"text", "citationsContent", "citation"} & block.keys():
+    if _TEXT.isdisjoint(block):
         reply.part()
 
 

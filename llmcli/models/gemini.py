@@ -138,17 +138,14 @@ def _candidate(candidate: Mapping[str, Any], reply: Reply) -> Iterator[StreamEve
 
 def _usage(told: Mapping[str, Any]) -> Usage:
     """Usage of one reply. The candidates do not include what was thought, the prompt not what tools were given."""
-    tokens = {
-        name.removesuffix("TokenCount"): count(value) for name, value in told.items() if name.endswith("TokenCount")
-    }
-    thought, tools = tokens.get("thoughts"), tokens.get("toolUsePrompt")
-    prompt, answered = tokens.get("prompt"), tokens.get("candidates")
+    prompt, answered = count(told.get("promptTokenCount")), count(told.get("candidatesTokenCount"))
+    thought, tools = count(told.get("thoughtsTokenCount")), count(told.get("toolUsePromptTokenCount"))
     request = None if prompt is None else prompt + (tools or 0)
     response = None if answered is None and thought is None else (answered or 0) + (thought or 0)
     named = {
-        "cached_tokens": tokens.get("cachedContent"),
+        "cached_tokens": count(told.get("cachedContentTokenCount")),
         "reasoning_tokens": thought,
         "toolUsePromptTokenCount": tools,
     }
     details = given(named)
-    return Usage(1, request, response, tokens.get("total"), details or None)
+    return Usage(1, request, response, count(told.get("totalTokenCount")), details or None)

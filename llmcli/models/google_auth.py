@@ -30,7 +30,8 @@ from llmcli.errors import (
     SettingsError,
     provider_error,
 )
-from llmcli.models import wire
+from llmcli.models import connection, wire
+from llmcli.network import PLAIN, Network
 
 _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 _OLD = 3000.0  # seconds after which a token is renewed; it lives for 3600
@@ -61,8 +62,9 @@ class GoogleCredentials:
     and ProviderError, AuthenticationError in particular, where Google was asked in vain. No message holds a secret.
     """
 
-    def __init__(self, who: str, *, service_account: str | None, project: str | None) -> None:
+    def __init__(self, who: str, *, service_account: str | None, project: str | None, network: Network = PLAIN) -> None:
         self._who = who
+        self._network = network
         self._file = service_account
         self._option = project
         self._source: _Source | None = None
@@ -110,11 +112,11 @@ class GoogleCredentials:
 
     def _first_source(self) -> _Source:
         if self._file:
-            return _CredentialsFile(self._who, self._file, "--service-account")
+            return _CredentialsFile(self._who, self._file, "--service-account", self._network)
         if named := os.environ.get("GOOGLE_APPLICATION_CREDENTIALS", "").strip():
-            return _CredentialsFile(self._who, named, "GOOGLE_APPLICATION_CREDENTIALS")
+            return _CredentialsFile(self._who, named, "GOOGLE_APPLICATION_CREDENTIALS", self._network)
         if (login := _gcloud_file()).is_file():
-            return _CredentialsFile(self._who, str(login), "gcloud")
+            return _CredentialsFile(self._who, str(login), "gcloud", self._network)
         return _MetadataServer(self._who)
 
 
@@ -124,7 +126,7 @@ class _CredentialsFile:
     Raises SettingsError, which says which file and `named_by` what, and nothing of what is in it.
     """
 
-    def __init__(self, who: str, path: str, named_by: str) -> None:
+    def __init__(self, who: str, path: str, named_by: str, network: Network) -> None:
         self._who = who
         if "{" in path or "PRIVATE KEY" in path:  # and must not be shown as if it were a name
             raise SettingsError(f"{who}: {named_by} holds credentials, not the name of their file", kind="credentials")
@@ -134,7 +136,7 @@ class _CredentialsFile:
         if named_by == "--service-account" and not self._signs:
             hint = "set GOOGLE_APPLICATION_CREDENTIALS for credentials of another kind"
             raise self._broken("is not the file of a service account", hint)
-        self._transport = _Transport(who)
+        self._transport = _Transport(who, network)
         self._credentials, project = self._load(info)
         self.owner = project if self._signs else None
         self._told = project
@@ -246,8 +248,8 @@ class _MetadataServer:
         if os.environ.get("NO_GCE_CHECK") == "true":  # all Google libraries know this variable
             raise absent
         try:
-            # A transport of its own keeps the environment's proxy out, which cannot reach this machine's own address.
-            with wire.http_client(httpx2.HTTPTransport()) as client:
+            # No proxy can reach this machine's own address.
+            with connection.http_client(Network(proxy="none"), f"http://{host}") as client:
                 url, flavor = f"http://{host}/computeMetadata/v1/{what}", {"Metadata-Flavor": "Google"}
                 answer = _send(self._who, client, "GET", url, params=more, headers=flavor, timeout=_NEAR)
         except NetworkError as error:
@@ -275,8 +277,9 @@ class _Transport:
     Raises our own errors, which pass through google-auth. `status` is that of the last response.
     """
 
-    def __init__(self, who: str) -> None:
+    def __init__(self, who: str, network: Network) -> None:
         self._who = who
+        self._network = network
         self.status: int | None = None
 
     def __call__(
@@ -288,8 +291,8 @@ class _Transport:
         timeout: float | None = None,
         **_: Any,
     ) -> _Answer:
-        wait = wire.timeout(timeout or _PATIENCE)
-        with wire.http_client() as client:
+        wait = connection.timeout(timeout or _PATIENCE)
+        with connection.http_client(self._network, url) as client:
             response = _send(self._who, client, method, url, content=body, headers=headers, timeout=wait)
         self.status = response.status_code
         if self.status == 429 or self.status >= 500:  # where google-auth would sleep and try again
@@ -301,13 +304,13 @@ def _send(who: str, client: httpx2.Client, method: str, url: str, **more: Any) -
     try:
         request = client.build_request(method, url, **more)
         request.headers["User-Agent"] = f"llmcli/{__version__}"
-        with wire.interruptible_names(), wire.network_errors(who, request):
+        with connection.interruptible_names(), connection.network_errors(who, request):
             return client.send(request)
     except (httpx2.InvalidURL, UnicodeError):  # not shown: it may come from a file of secrets
         raise SettingsError(f"{who}: the address to ask for an access token is none", kind="credentials") from None
     except NetworkError as error:
-        if error.kind == "timeout":
-            error.hint = "check your network and HTTPS_PROXY"  # --timeout is for the reply, not for this
+        if error.kind == "timeout" and "--timeout" in (error.hint or ""):  # which is for the reply, not for this
+            error.hint = "check your network and HTTPS_PROXY"
         raise
 
 

@@ -6,6 +6,7 @@ import json
 import re
 from abc import abstractmethod
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, ClassVar
 
 import httpx2
@@ -13,15 +14,9 @@ import httpx2
 from llmcli import __version__
 from llmcli.errors import SettingsError
 from llmcli.messages import ModelSettings
+from llmcli.models.connection import address_errors, http_client, interruptible_names, network_errors, timeout
 from llmcli.models.protocol import ProtocolModel
-from llmcli.models.wire import (
-    address_errors,
-    http_client,
-    interruptible_names,
-    network_errors,
-    status_error,
-    timeout,
-)
+from llmcli.models.wire import status_error
 
 
 class HTTPModel(ProtocolModel):
@@ -55,7 +50,7 @@ class HTTPModel(ProtocolModel):
         headers = {"user-agent": f"llmcli/{__version__}", "content-type": "application/json"}
         for more in (granted, self.headers):  # what the person asks for wins
             headers |= {name.lower(): value for name, value in more.items()}
-        client: httpx2.Client = self.client(http_client, transport)
+        client: httpx2.Client = self.client(partial(http_client, self.provider.network, url), transport)
         with address_errors(self.id), interruptible_names():
             request = client.build_request(
                 "POST", url, content=content, headers=headers, timeout=timeout(settings.timeout)

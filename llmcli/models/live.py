@@ -13,16 +13,10 @@ import httpx2
 from llmcli import __version__
 from llmcli.catalogue import KnownModel
 from llmcli.credentials import key_for, with_address
-from llmcli.errors import ProviderError, UserError, provider_error
-from llmcli.models.wire import (
-    address_errors,
-    http_client,
-    interruptible_names,
-    network_errors,
-    no_reply,
-    status_error,
-    timeout,
-)
+from llmcli.errors import ProviderError, UserError, provider_error, redact
+from llmcli.models.connection import address_errors, http_client, interruptible_names, network_errors, timeout
+from llmcli.models.wire import no_reply, status_error
+from llmcli.network import url_secrets
 from llmcli.providers import Provider
 
 __all__ = ["live_models"]
@@ -100,6 +94,8 @@ def live_models(row: Provider, environ: Mapping[str, str], seconds: float) -> li
     try:
         entries = _all_pages(row, shape, headers, key, seconds)
     except ProviderError as error:
+        secrets = {key or "", *row.headers.values(), *row.network.secrets, *url_secrets(row.address)}
+        error.message = redact(error.message, secrets)
         _advise(error, row)
         raise
     return [_model(row, shape, entry) for entry in entries if _is_for_chat(shape, entry)]
@@ -111,7 +107,7 @@ def _all_pages(
     found: list[dict[str, Any]] = []
     seen: set[str] = set()
     params: dict[str, str] = {}
-    with http_client() as client:
+    with http_client(row.network, row.address) as client:
         while True:
             request = client.build_request(
                 "GET", row.address + shape.path, params=params, headers=headers, timeout=timeout(seconds)

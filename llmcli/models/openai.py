@@ -43,7 +43,7 @@ class OpenAIModel(SDKModel):
     """A model behind Chat Completions."""
 
     sdk: ClassVar = openai
-    client_class = "OpenAI"
+    client_class: ClassVar = openai.OpenAI
     path = "/chat/completions"
     ambient = ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_CUSTOM_HEADERS", "OPENAI_ADMIN_KEY")
 
@@ -144,14 +144,13 @@ class OpenAIModel(SDKModel):
 def _choice(choice: Mapping[str, Any], reply: Reply, *, whole: bool) -> Iterator[StreamEvent]:
     # Perplexity sends both always: in a chunk the message repeats all that came before, in a whole answer the
     # delta is empty.
-    places = ("message", "delta") if whole else ("delta", "message")
-    delta: Mapping[str, Any] = next((choice[place] for place in places if choice.get(place) is not None), {})
+    first, second = ("message", "delta") if whole else ("delta", "message")
+    delta: Mapping[str, Any] = choice[first] if choice.get(first) is not None else choice.get(second) or {}
     thought = delta.get("reasoning_content") or delta.get("reasoning")
-    if thought is None:
-        thought = "".join(
-            detail.get("text") or detail.get("summary") or "" for detail in delta.get("reasoning_details") or ()
-        )
-    yield from reply.thinking(thought)
+    if thought is None and (details := delta.get("reasoning_details")):
+        thought = "".join(detail.get("text") or detail.get("summary") or "" for detail in details)
+    if thought:
+        yield from reply.thinking(thought)
     content = delta.get("content") or ""
     if isinstance(content, str):
         if content:

@@ -20,6 +20,7 @@ from llmcli.messages import (
 )
 from llmcli.models import HTTPRequest, Model, option
 from llmcli.models.reply import Reply
+from llmcli.network import url_secrets
 from llmcli.providers import Provider
 
 if TYPE_CHECKING:
@@ -147,7 +148,9 @@ class ProtocolModel(Model):
     @property
     def secrets(self) -> frozenset[str]:
         """See `Model.secrets`."""
-        return frozenset(filter(None, (self.key, *self.headers.values())))
+        words = (word for value in self.headers.values() for word in (value, *value.split()))
+        found = {self.key or "", *words, *url_secrets(self.address), *self.provider.network.secrets}
+        return frozenset(filter(None, found))
 
     def _advise(self, error: ProviderError) -> None:
         """Say what to do next where only the provider's row knows it."""

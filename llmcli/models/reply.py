@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from llmcli.messages import (
     FinishReason,
@@ -17,6 +17,7 @@ from llmcli.messages import (
 )
 from llmcli.usage import Usage
 
+Events = tuple[StreamEvent, ...]
 _OPEN, _CLOSE = "<think>", "</think>"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -41,45 +42,44 @@ class Reply:
         self._parted = False
         self.any_text = False
 
-    def start(self, model_name: object = None) -> Iterator[StreamEvent]:
+    def start(self, model_name: object = None) -> Events:
         """The vendor answers; call it with every event, its name for itself may come late, or be none."""
         name = model_name if isinstance(model_name, str) and model_name else None
-        if not self._started or (name and not self._partial.model_name):
-            self._started = True
-            yield from self._pass_on(ReplyStart(self.served_by, name))
+        if self._started and (self._partial.model_name or not name):
+            return ()
+        self._started = True
+        return self._pass_on(ReplyStart(self.served_by, name))
 
-    def usage(self, usage: Usage) -> Iterator[StreamEvent]:
+    def usage(self, usage: Usage) -> Events:
         """The usage as the vendor counts it now."""
-        if usage != self._partial.usage:
-            yield from self._pass_on(UsageUpdate(usage))
+        return self._pass_on(UsageUpdate(usage)) if usage != self._partial.usage else ()
 
-    def thinking(self, piece: str) -> Iterator[StreamEvent]:
+    def thinking(self, piece: str) -> Events:
         """A piece of reasoning that the vendor marks as such."""
-        if piece:
-            yield from self._pass_on(ThinkingDelta(_SURROGATE.sub("\ufffd", piece)))
+        return self._pass_on(ThinkingDelta(_SURROGATE.sub("\ufffd", piece))) if piece else ()
 
-    def text(self, piece: str) -> Iterator[StreamEvent]:
+    def text(self, piece: str) -> Events:
         """A piece of the answer."""
-        piece = self._held + piece
-        self._held = ""
+        if self._held:
+            piece, self._held = self._held + piece, ""
+        if self._place == "text":
+            return self._answer(piece)
         if self._place == "start":
             bare = piece.lstrip()
             if len(bare) < len(_OPEN) and _OPEN.startswith(bare):
                 self._held = piece
-                return
-            self._place = "think" if bare.startswith(_OPEN) else "text"
-            piece = bare.removeprefix(_OPEN) if self._place == "think" else piece
-        if self._place == "think":
-            thought, closed, rest = piece.partition(_CLOSE)
-            if not closed:
-                cut = next((n for n in range(len(_CLOSE) - 1, 0, -1) if thought.endswith(_CLOSE[:n])), 0)
-                self._held = thought[len(thought) - cut :]
-                thought = thought[: len(thought) - cut]
-            yield from self.thinking(thought)
-            if not closed:
-                return
-            self._place, piece = "text", rest
-        yield from self._answer(piece)
+                return ()
+            if not bare.startswith(_OPEN):
+                self._place = "text"
+                return self._answer(piece)
+            self._place, piece = "think", bare.removeprefix(_OPEN)
+        thought, closed, rest = piece.partition(_CLOSE)
+        if closed:
+            self._place = "text"
+            return *self.thinking(thought), *self._answer(rest)
+        cut = next((n for n in range(len(_CLOSE) - 1, 0, -1) if thought.endswith(_CLOSE[:n])), 0)
+        self._held = thought[len(thought) - cut :]
+        return self.thinking(thought[: len(thought) - cut])
 
     def finished(self, reasons: Mapping[str, FinishReason], word: object, why: object = None) -> None:
         """The vendor's word for the end, and what it says besides; a word that `reasons` lacks is no whole reply."""
@@ -96,40 +96,40 @@ class Reply:
         if isinstance(name, str) and name:
             self._partial.tool_names.append(name)
 
-    def flush(self) -> Iterator[StreamEvent]:
+    def flush(self) -> Events:
         """Pass on what was held back, at the end or before an error: nothing that arrived is lost."""
         held, self._held = self._held, ""
         if self._place == "think":
-            yield from self.thinking(held)
-        elif held:
-            self._place = "text"
-            yield from self._answer(_SURROGATE.sub("\ufffd", held))
+            return self.thinking(held)
+        if not held:
+            return ()
+        self._place = "text"
+        return self._answer(_SURROGATE.sub("\ufffd", held))
 
-    def end(self) -> Iterator[StreamEvent]:
+    def end(self) -> Events:
         """The stream is over: the last events. Without a finish reason or an end marker the reply is incomplete."""
-        yield from self.start()
-        yield from self.flush()
+        last = *self.start(), *self.flush()
         if self.called:
             reason: FinishReason = "tool_call"
         elif self.refused:
             reason = "content_filter"
         else:
             reason = self.finish or ("stop" if self.ended else "incomplete")
-        yield StreamEnd(self._partial.response(reason, self.finish_word))
+        return *last, StreamEnd(self._partial.response(reason, self.finish_word))
 
-    def _answer(self, piece: str) -> Iterator[StreamEvent]:
+    def _answer(self, piece: str) -> Events:
         if not piece.isascii() and _SURROGATE.search(piece):
             # JSON may split an emoji's two escapes over two chunks: keep the first half until the second is there.
             if "\ud800" <= piece[-1] <= "\udbff":
                 piece, self._held = piece[:-1], piece[-1]
             piece = piece.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
         if not piece:
-            return
+            return ()
         if self._parted and self.any_text:
             piece = "\n\n" + piece
         self._parted, self.any_text = False, True
-        yield from self._pass_on(TextDelta(piece))
+        return self._pass_on(TextDelta(piece))
 
-    def _pass_on(self, event: StreamEvent) -> Iterator[StreamEvent]:
+    def _pass_on(self, event: StreamEvent) -> Events:
         self._partial.add(event)
-        yield event
+        return (event,)

@@ -6,25 +6,29 @@ The SDKs are made from one mould: the names used here, and what stands behind th
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import ModuleType
 from typing import Any, ClassVar
 
 import httpx2
 
+# The SDKs import it as well, but from so deep in a nest of imports that Python's stack crosses the border of a page
+# thousands of times, and each crossing maps memory anew: 50 ms.
+from pydantic import BaseModel  # noqa: F401
+
 from llmcli import __version__
 from llmcli.messages import ModelSettings
-from llmcli.models.protocol import ProtocolModel
-from llmcli.models.wire import (
+from llmcli.models.connection import (
     address_errors,
     http_client,
     interruptible_names,
     network_error,
     network_errors,
-    status_error,
     timeout,
 )
+from llmcli.models.protocol import ProtocolModel
+from llmcli.models.wire import status_error
 
 
 class SDKModel(ProtocolModel):
@@ -33,7 +37,7 @@ class SDKModel(ProtocolModel):
     """
 
     sdk: ClassVar[ModuleType]
-    client_class: ClassVar[str]
+    client_class: ClassVar[Callable[..., Any]]
     path: ClassVar[str]
     ambient: ClassVar[tuple[str, ...]]
 
@@ -75,13 +79,13 @@ class SDKModel(ProtocolModel):
 
     def _new_client(self, transport: httpx2.BaseTransport | None) -> Any:
         with _hidden(*self.ambient):
-            return vars(self.sdk)[self.client_class](
+            return type(self).client_class(
                 api_key=self.key or "unused",
                 base_url=self.root(),
                 max_retries=0,  # retries are ours, and visible
                 default_headers={"User-Agent": f"llmcli/{__version__}", **self.headers},
                 default_query=self.query(),
-                http_client=http_client(transport),
+                http_client=http_client(self.provider.network, self.root(), transport),
             )
 
 

@@ -20,7 +20,10 @@ class VertexModel(GeminiModel):
     def __init__(self, *args: Any, **named: Any) -> None:
         super().__init__(*args, **named)
         self._credentials = GoogleCredentials(
-            self.id, service_account=self.cloud.service_account, project=self.cloud.project
+            self.id,
+            service_account=self.cloud.service_account,
+            project=self.cloud.project,
+            network=self.provider.network,
         )
 
     def url(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from typing import Protocol
 
@@ -25,7 +26,16 @@ class Renderer(Protocol):
 
 
 def make_renderer(
-    form: str, model: str, stdout: Stdout, stderr: Stderr, *, extract: bool, thinking: bool, at_once: bool
+    form: str,
+    model: str,
+    stdout: Stdout,
+    stderr: Stderr,
+    *,
+    extract: bool,
+    thinking: bool,
+    at_once: bool,
+    theme: str,
+    color: bool | None,
 ) -> Renderer:
     """The renderer for a `--format`; `model` is the name as the person gave it, `at_once` waits for the end."""
     if form == "json":
@@ -34,7 +44,14 @@ def make_renderer(
         return NDJSONRenderer(stdout, model)
     if extract:
         return ExtractRenderer(stdout, stderr)
-    return TextRenderer(stdout, stderr, thinking=thinking, at_once=at_once)
+    steered = stdout.is_terminal and os.environ.get("TERM") != "dumb"
+    if form == "text" or (form == "auto" and not steered):
+        return TextRenderer(stdout, stderr, thinking=thinking, at_once=at_once)
+    from llmcli.render.markdown import MarkdownRenderer, PageRenderer
+    from llmcli.render.theme import find_look
+
+    renderer = MarkdownRenderer if steered and not at_once else PageRenderer
+    return renderer(stdout, stderr, find_look(theme, color, terminal=steered), thinking=thinking)
 
 
 def show(events: Iterable[StreamEvent], renderer: Renderer, report: Report) -> None:

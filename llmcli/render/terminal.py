@@ -37,10 +37,12 @@ class Stdout:
 
     def write(self, text: str) -> None:
         """Write and flush. Raises ClosedPipe when the reader has left, LlmcliError when the text cannot be kept."""
+        self.steer(harmless(text) if self.is_terminal else text)
+
+    def steer(self, text: str) -> None:
+        """Write and flush what may hold escape sequences, all of them ours; raises as `write` does."""
         if sys.stdout is None:
             raise LlmcliError("stdout is closed", hint="send it somewhere: llmcli ... >file")
-        if self.is_terminal:
-            text = harmless(text)
         try:
             # What is no text (a file's odd name, half an emoji) is shown as an escape, which JSON reads as one too.
             sys.stdout.buffer.write(text.encode("utf-8", "backslashreplace"))
@@ -51,6 +53,15 @@ class Stdout:
         except OSError as error:
             _abandon(sys.stdout)
             raise LlmcliError(f"cannot write to stdout: {error.strerror}", kind="output") from error
+
+    def size(self) -> tuple[int, int]:
+        """Columns and rows of the terminal, now; COLUMNS, or else 80, and 24 where there is none that tells."""
+        with suppress(OSError, AttributeError):
+            size = os.get_terminal_size(sys.stdout.fileno())
+            if size.columns and size.lines:
+                return size.columns, size.lines
+        columns = os.environ.get("COLUMNS", "")
+        return int(columns) if columns.isdecimal() and int(columns) else 80, 24
 
     def flush(self) -> None:
         """See to it that what others have printed is out; raises as `write` does."""

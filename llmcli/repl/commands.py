@@ -225,7 +225,8 @@ def _used(model: str, one: Spent) -> Sequence[str]:
     return model, one.cost, str(one.usage.requests), *("unknown" if n is None else f"{n:,}" for n in counts)
 
 
-_SETTABLE = tuple(name for name in DEFAULTS if name not in ("model", "system"))
+# Two have commands of their own; the way to the provider is laid when the session begins.
+_SETTABLE = tuple(name for name in DEFAULTS if name not in ("model", "system", "proxy", "ca_file"))
 
 
 def _set(session: Session, argument: str) -> None:
@@ -233,9 +234,9 @@ def _set(session: Session, argument: str) -> None:
     name, value = name.replace("-", "_"), value.strip()
     if name and name not in _SETTABLE:
         near = difflib.get_close_matches(name, _SETTABLE, 1, 0.6)
-        own = name in DEFAULTS
+        own = name in ("model", "system")
         hint = f"/{name}" if own else f"did you mean {near[0]}?" if near else "/set lists them"
-        raise UserError(f"{name} has a command of its own" if own else f"there is no setting {name}", hint=hint)
+        raise UserError(f"{name} has a command of its own" if own else f"/set has no setting {name}", hint=hint)
     if value:
         new = session.start_config.settings[name] if value == "default" else Setting(parsed(name, value), "/set")
         session.configure(replace(session.config, settings={**session.config.settings, name: new}))

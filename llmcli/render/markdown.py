@@ -1,0 +1,152 @@
+"""Markdown on a terminal: what is finished is printed once, and only the open end is drawn again, by one thread."""
+
+from __future__ import annotations
+
+import time
+from threading import Condition, Lock, Thread
+from typing import TYPE_CHECKING
+
+from llmcli.errors import LlmcliError
+from llmcli.messages import Notice, StreamEvent, TextDelta, ThinkingDelta
+from llmcli.render.region import Region
+from llmcli.render.report import Report
+from llmcli.render.terminal import Stderr, Stdout
+from llmcli.render.theme import Look
+
+if TYPE_CHECKING:
+    from llmcli.render.document import Document
+
+__all__ = ["MarkdownRenderer", "PageRenderer"]
+
+_FRAME_S = 1 / 12  # from one frame to the next, at least
+_SHARE = 5  # a frame may take one part in so many of the thread's time: a giant block loses frames, not time
+
+
+class PageRenderer:
+    """The whole reply as Markdown when it is over: for a pipe, a file, and --no-stream."""
+
+    def __init__(self, stdout: Stdout, stderr: Stderr, look: Look, *, thinking: bool) -> None:
+        self._stdout = stdout
+        self._stderr = stderr
+        self._look = look
+        self._thinking = thinking
+
+    def event(self, event: StreamEvent) -> None:
+        """See `Renderer.event`; the text waits for the end."""
+        _aside(event, self._stderr, self._thinking)
+
+    def end(self, report: Report) -> None:
+        """Write the page, also of a reply that broke off."""
+        self._stderr.fresh_line()
+        if report.response and report.response.text:
+            document = _document(self._look)
+            document.feed(report.response.text)
+            self._stdout.steer("".join(f"{line}\n" for line in document.rest(self._stdout.size()[0])))
+
+
+class MarkdownRenderer:
+    """The reply as it arrives, on a terminal that can move its cursor.
+
+    The thread imports what it needs while the provider still thinks, then draws as soon as there is text, at most
+    twelve times a second. Only `pause` and `end` wait for it. Ctrl-C never meets it: what it draws is drawn whole.
+    """
+
+    def __init__(self, stdout: Stdout, stderr: Stderr, look: Look, *, thinking: bool) -> None:
+        self._stdout = stdout
+        self._stderr = stderr
+        self._look = look
+        self._thinking = thinking
+        self._region = Region(stdout.steer, stdout.size)
+        self._pieces: list[str] = []  # that arrived and are not yet in the document
+        self._document: Document | None = None
+        self._state = Condition()  # guards the four below
+        self._due = False  # there is something new to draw
+        self._over = False
+        self._any = False
+        self._failure: LlmcliError | None = None
+        self._screen = Lock()  # held by whoever draws
+        self._thread = Thread(target=self._draw_on, daemon=True, name="markdown")
+        self._thread.start()
+
+    def event(self, event: StreamEvent) -> None:
+        """See `Renderer.event`."""
+        if self._failure:
+            raise self._failure
+        if isinstance(event, TextDelta):
+            self._stderr.fresh_line()
+            with self._state:
+                self._pieces.append(event.text)
+                self._due = self._any = True
+                self._state.notify()
+        elif isinstance(event, ThinkingDelta | Notice):
+            self.pause()
+            _aside(event, self._stderr, self._thinking)
+
+    def pause(self) -> None:
+        """Make room for others to write: the open block leaves the screen, and comes back with the next text."""
+        with self._state:
+            self._due = False
+        with self._screen:
+            self._region.clear()
+
+    def end(self, report: Report) -> None:
+        """Draw all that arrived, for good; the cursor is on a line of its own then."""
+        with self._state:
+            self._over = True
+            self._state.notify()
+        if not self._any:
+            return
+        self._thread.join()
+        if self._failure:
+            raise self._failure
+        self._stderr.fresh_line()
+        self._draw(last=True)
+
+    def _draw_on(self) -> None:
+        _document(self._look)  # the imports
+        try:
+            while self._wait():
+                begun = time.thread_time()
+                self._draw()
+                spent = time.thread_time() - begun
+                with self._state:
+                    self._state.wait_for(lambda: self._over, max(_FRAME_S, spent * (_SHARE - 1)))
+        except LlmcliError as error:
+            self._failure = error
+
+    def _wait(self) -> bool:
+        """Wait until there is something to draw; False when all that is left is the end."""
+        with self._state:
+            self._state.wait_for(lambda: self._due or self._over)
+            return not self._over
+
+    def _draw(self, *, last: bool = False) -> None:
+        with self._screen:
+            with self._state:
+                if not (self._due or last):  # paused meanwhile
+                    return
+                self._due = False
+                pieces, self._pieces = self._pieces, []
+            document = self._document = self._document or _document(self._look)
+            document.feed("".join(pieces))
+            columns, height = self._stdout.size()
+            if last:
+                self._region.draw((), document.rest(columns))
+            else:
+                final = document.final(columns)
+                self._region.draw(document.open(columns, height), final)
+
+
+def _document(look: Look) -> Document:
+    """An empty document; what draws Markdown is imported here and nowhere else, because it takes its time."""
+    from llmcli.render.document import Document
+    from llmcli.render.layout import Layout
+
+    return Document(Layout(look))
+
+
+def _aside(event: StreamEvent, stderr: Stderr, thinking: bool) -> None:
+    if isinstance(event, ThinkingDelta) and thinking:
+        stderr.write(event.text, dim=True)
+    elif isinstance(event, Notice):
+        stderr.line(f"note: {event.text}")

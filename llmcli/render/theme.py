@@ -1,0 +1,122 @@
+"""How Markdown looks: the colours of each theme, and which theme holds. What a thing is never hangs on colour alone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+__all__ = ["Look", "find_look"]
+
+# Names are those of `layout`, and below "code" those of Pygments; values are style definitions of rich.
+_SHAPES: Mapping[str, str] = {
+    "mark": "dim",
+    "heading": "bold",
+    "strong": "bold",
+    "em": "italic",
+    "s": "strike",
+    "link": "underline",
+    "header": "bold",
+    "Comment": "italic",
+    "Keyword": "bold",
+    "Generic.Heading": "bold",
+}
+# The terminal's own colours, but only those that can be read on black and on white alike.
+_ANSI: Mapping[str, str] = {
+    **_SHAPES,
+    "heading": "bold magenta",
+    "code": "cyan",
+    "link": "underline cyan",
+    "Comment": "dim italic",
+    "Keyword": "magenta",
+    "Keyword.Constant": "cyan",
+    "Name.Builtin": "cyan",
+    "Name.Tag": "magenta",
+    "Name.Attribute": "cyan",
+    "Name.Decorator": "cyan",
+    "Name.Function": "bold",
+    "Name.Class": "bold",
+    "Literal.String": "green",
+    "Literal.Number": "cyan",
+    "Generic.Inserted": "green",
+    "Generic.Deleted": "red",
+    "Generic.Prompt": "dim",
+}
+# Of the 256 colours, which every terminal of this century has; each at 4.5 to 1 or more on its background.
+_DARK: Mapping[str, str] = {
+    **_ANSI,
+    "mark": "color(245)",
+    "heading": "bold color(111)",
+    "code": "color(222)",
+    "link": "underline color(116)",
+    "Comment": "italic color(245)",
+    "Keyword": "color(176)",
+    "Keyword.Constant": "color(216)",
+    "Name.Builtin": "color(116)",
+    "Name.Tag": "color(176)",
+    "Name.Attribute": "color(222)",
+    "Name.Decorator": "color(222)",
+    "Name.Function": "color(111)",
+    "Name.Class": "color(222)",
+    "Literal.String": "color(150)",
+    "Literal.Number": "color(216)",
+    "Generic.Inserted": "color(150)",
+    "Generic.Deleted": "color(210)",
+    "Generic.Prompt": "color(245)",
+}
+_LIGHT: Mapping[str, str] = {
+    **_ANSI,
+    "mark": "color(242)",
+    "heading": "bold color(25)",
+    "code": "color(94)",
+    "link": "underline color(24)",
+    "Comment": "italic color(242)",
+    "Keyword": "color(90)",
+    "Keyword.Constant": "color(130)",
+    "Name.Builtin": "color(24)",
+    "Name.Tag": "color(90)",
+    "Name.Attribute": "color(94)",
+    "Name.Decorator": "color(94)",
+    "Name.Function": "color(25)",
+    "Name.Class": "color(94)",
+    "Literal.String": "color(22)",
+    "Literal.Number": "color(130)",
+    "Generic.Inserted": "color(22)",
+    "Generic.Deleted": "color(124)",
+    "Generic.Prompt": "color(242)",
+}
+_THEMES: Mapping[str, Mapping[str, str]] = {"ansi": _ANSI, "dark": _DARK, "light": _LIGHT, "none": _SHAPES}
+
+
+@dataclass(frozen=True)
+class Look:
+    """The styles in force; None where nothing but characters may be written, so that marks must tell what is what."""
+
+    styles: Mapping[str, str] | None
+
+    def style(self, name: str) -> str:
+        """The style definition of `name`, or of the longest part of it, up to a dot, that has one; else ""."""
+        styles = self.styles or {}
+        while name and name not in styles:
+            name = name.rpartition(".")[0]
+        return styles.get(name, "")
+
+
+def find_look(theme: str, color: bool | None, *, terminal: bool, environ: Mapping[str, str] = os.environ) -> Look:
+    """The look for `--theme` and `--color` as they are in force; `terminal` says whether one will show it.
+
+    NO_COLOR and --no-color drop colours and leave bold and italic. Where no terminal reads, only --color styles.
+    """
+    if not terminal and not color:
+        return Look(None)
+    if color is False or (color is None and environ.get("NO_COLOR")):
+        return Look(_SHAPES)
+    return Look(_THEMES[_background(environ.get("COLORFGBG", "")) if theme == "auto" else theme])
+
+
+def _background(colorfgbg: str) -> str:
+    """The theme for what some terminals say of themselves, as "15;0" or "0;default;15"; ansi where it says nothing."""
+    last = colorfgbg.rpartition(";")[2]
+    if not last.isdecimal():
+        return "ansi"
+    return "light" if int(last) in (7, *range(9, 16)) else "dark"

@@ -1,0 +1,83 @@
+"""Others may write between two texts: `pause` takes the open block away, the next text brings it back."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from llmcli.errors import ClosedPipe
+from llmcli.messages import TextDelta
+from llmcli.render import Report, Stderr, Stdout
+from llmcli.render.markdown import MarkdownRenderer
+from llmcli.render.theme import Look
+from tests.terminal import Terminal
+
+_HANG_S = 60
+
+
+class Screen(Stdout):
+    """Standard output on an emulated terminal."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.terminal = Terminal(40, 10)
+        self.drawn = threading.Condition()
+        self.closed = False
+
+    def steer(self, text: str) -> None:
+        with self.drawn:
+            self.terminal.write(text)
+            self.drawn.notify_all()
+        if self.closed:
+            raise ClosedPipe("gone")
+
+    def size(self) -> tuple[int, int]:
+        return self.terminal.size()
+
+    def wait_for(self, seen: Callable[[list[str]], bool]) -> None:
+        with self.drawn:
+            assert self.drawn.wait_for(lambda: seen(self.terminal.rows()), _HANG_S), self.terminal.rows()
+
+
+@pytest.fixture
+def screen() -> Screen:
+    return Screen()
+
+
+@pytest.fixture
+def renderer(screen: Screen) -> MarkdownRenderer:
+    return MarkdownRenderer(screen, Stderr(quiet=True), Look(None), thinking=False)
+
+
+def test_others_write_where_the_open_block_was(screen: Screen, renderer: MarkdownRenderer) -> None:
+    renderer.event(TextDelta("# A\n\n- final\n- open\n"))
+    screen.wait_for(lambda rows: rows[-1:] == [" • open"])
+    renderer.pause()
+    assert screen.terminal.rows() == ["A", "━", "", " • final"]
+    screen.steer("note: something else\n")
+    renderer.event(TextDelta("end"))
+    renderer.end(Report("m"))
+    assert screen.terminal.rows() == ["A", "━", "", " • final", "note: something else", " • open end"]
+
+
+def test_what_was_not_drawn_before_a_pause_comes_with_the_end(screen: Screen, renderer: MarkdownRenderer) -> None:
+    renderer.event(TextDelta("one\n\ntwo"))
+    renderer.pause()
+    renderer.pause()
+    renderer.end(Report("m"))
+    assert screen.terminal.rows() == ["one", "", "two"]
+
+
+def test_a_closed_terminal_is_said_in_the_thread_that_reads(screen: Screen, renderer: MarkdownRenderer) -> None:
+    screen.closed = True
+    renderer.event(TextDelta("text"))
+    with pytest.raises(ClosedPipe):
+        renderer.end(Report("m"))
+
+
+def test_without_text_nothing_is_written(screen: Screen, renderer: MarkdownRenderer) -> None:
+    renderer.pause()
+    renderer.end(Report("m"))
+    assert screen.terminal.frames == []
