@@ -20,11 +20,11 @@ _HANG_S = 60
 
 
 def session(*args: str, **more: Any) -> Terminal:
-    return Terminal("chat", "-m", "test:echo", "--no-usage", *args, **more)
+    return Terminal("chat", "-m", "test:echo", "--no-usage", "--format", "text", *args, **more)
 
 
 def talk(provider: FakeProvider, *args: str, **more: Any) -> Terminal:
-    return Terminal("chat", "-m", "openai:fake-1", "--base-url", provider.url, *args, **more)
+    return Terminal("chat", "-m", "openai:fake-1", "--base-url", provider.url, "--format", "text", *args, **more)
 
 
 def prompts(provider: FakeProvider) -> list[str]:

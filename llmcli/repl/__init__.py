@@ -92,7 +92,7 @@ def _line(session: Session) -> Line:
     def load() -> None:
         with suppress(UserError, SettingsError):  # whoever sends first will be told
             session.conversation.model.load()
-        session.load_prices()
+        session.load()
         line.redraw()
 
     return line
@@ -102,16 +102,17 @@ def _talk(session: Session, line: Line) -> int:
     session.stderr.line(f"llmcli {__version__} · {session.model_name} · /help", dim=True)
     while True:
         line.say("")
+        text = None
         try:
             text = line.read(vi=session.config["edit_mode"] == "vi")
             with _one_interrupt(), line.quiet_keys():
                 _turn(session, text)
         except EOFError:
             return 0
-        except KeyboardInterrupt as stop:
-            if isinstance(stop, Stopped):
-                raise
-            session.stderr.line("Ctrl-D or /exit leaves", dim=True)
+        except Stopped:
+            raise
+        except KeyboardInterrupt:
+            session.stderr.line("Ctrl-D or /exit leaves" if text is None else "interrupted", dim=True)
         except LlmcliError as error:
             session.stderr.error(error)
 

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from importlib import import_module
 
 from llmcli.config import Config
 from llmcli.conversation import Conversation
@@ -67,10 +68,10 @@ class Session:
         Raises Over where the session cannot go on.
         """
         conversation = self.conversation
+        self.unanswered = prompt
         report = Report(self.model_name, price=conversation.price)
         renderer = renderer_for(self.options, self.config, report, self.stdout, self.stderr)
         before = len(conversation.replies)
-        self.unanswered = prompt
         exchange(conversation, prompt, renderer, report)
         answered = len(conversation.replies) > before
         if answered:
@@ -126,10 +127,12 @@ class Session:
         self.unanswered = self.saved_as = None
         self.id = uuid.uuid4().hex
 
-    def load_prices(self) -> None:
-        """Load the price list, which takes a moment; until then nobody asks it."""
+    def load(self) -> None:
+        """Import what the first reply needs, and the price list; that takes a moment, and until then nobody asks it."""
         from llmcli.catalogue import context_window
 
+        if self.stdout.is_terminal:
+            import_module("llmcli.render.markdown")
         context_window("test", self.config.providers)
         self.prices_loaded = True
 
