@@ -130,9 +130,13 @@ def _retry(session: Session, model: str) -> None:
     taken = session.conversation.take_back()
     if not taken:
         raise UserError("there is no prompt to send again")
-    if not session.send(_prompt(taken)):
-        messages += taken  # the reply that was there is better than none
-        session.unanswered = None
+    before = len(messages)
+    try:
+        session.send(_prompt(taken))
+    finally:
+        if len(messages) == before:
+            messages += taken  # the reply that was there is better than none
+            session.unanswered = None
 
 
 def _continue(session: Session, argument: str) -> None:

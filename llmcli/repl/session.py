@@ -62,8 +62,8 @@ class Session:
         self.to_terminal: Callable[[str], None] = lambda text: None
         self._start_providers = self._providers(model_name)
 
-    def send(self, prompt: str) -> bool:
-        """Send a prompt and show the reply; whether there was one. Whatever went wrong has been said.
+    def send(self, prompt: str) -> None:
+        """Send a prompt and show the reply. Whatever went wrong has been said.
 
         Raises Over where the session cannot go on.
         """
@@ -73,8 +73,7 @@ class Session:
         renderer = renderer_for(self.options, self.config, report, self.stdout, self.stderr)
         before = len(conversation.replies)
         exchange(conversation, prompt, renderer, report)
-        answered = len(conversation.replies) > before
-        if answered:
+        if len(conversation.replies) > before:
             self.unanswered = None
             self.files.clear()
             self.keep()
@@ -83,7 +82,6 @@ class Session:
         stopped = isinstance(report.error, Interrupted) and code != _SIGINT_CODE
         if stopped or isinstance(report.error, ClosedPipe):
             raise Over(code)
-        return answered
 
     def use_model(self, name: str) -> None:
         """Go on with another model. Raises UserError or SettingsError, and then the old one stays.
