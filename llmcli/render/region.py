@@ -1,0 +1,107 @@
+"""The live region: the rows at the bottom of a terminal that still change; what stands above them never does."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Sequence
+
+__all__ = ["Region", "cells"]
+
+_ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+_ERASE_BELOW = "\x1b[J"
+# A row that the terminal takes to be wider than we do is cut, not wrapped: else all later moves were a row too short.
+_NO_WRAP, _WRAP = "\x1b[?7l", "\x1b[?7h"
+
+
+class Region:
+    """Rows that are drawn again and again; the cursor waits on the line below them.
+
+    `write` takes one frame, escape sequences and all; `size` tells (columns, rows) of the terminal now. Between two
+    calls nobody else may write to the terminal, unless `clear` or `leave` came before. Not safe for two threads.
+    """
+
+    def __init__(self, write: Callable[[str], None], size: Callable[[], tuple[int, int]]) -> None:
+        self._write = write
+        self._size = size
+        self._drawn: list[str] = []
+        self._columns = 0
+
+    def draw(self, rows: Sequence[str], above: Sequence[str] = ()) -> None:
+        """Show `rows` in the place of the ones before, and put `above` above them for good; one write, or none.
+
+        A row is a line's text with its colours, ended by nothing, at most as wide as the terminal. Of rows that do not
+        fit on the screen only the last are shown. Lines of `above` may be longer: the terminal wraps them, so that
+        they are copied as one line.
+        """
+        columns, height = self._size()
+        shown = list(rows[-max(1, height - 1) :])
+        wanted = [*above, *shown]
+        kept, stale = 0, self._height(columns)
+        if columns == self._columns:
+            kept = self._kept(wanted, len(above))
+            stale = len(self._drawn) - kept
+        for_good = wanted[kept : len(above)]
+        live = wanted[max(kept, len(above)) :]
+        frame = f"\x1b[{stale}A{_ERASE_BELOW}" if stale else ""
+        frame += "".join(f"{line}\n" for line in for_good)
+        if live:
+            frame += _NO_WRAP + "".join(f"{row}\n" for row in live) + _WRAP
+        self._drawn, self._columns = shown, columns
+        if frame:
+            self._write(frame)
+
+    def clear(self) -> None:
+        """Take the rows off the screen."""
+        self.draw(())
+
+    def leave(self) -> None:
+        """Keep what is drawn, and go on below it."""
+        self._drawn = []
+
+    def _kept(self, wanted: Sequence[str], for_good: int) -> int:
+        """How many rows from the first on stand on the screen as they shall; the first ones will stay for good."""
+        for number, row in enumerate(wanted):
+            if self._drawn[number : number + 1] != [row] or (number < for_good and _doubtful(row)):
+                return number
+        return len(wanted)
+
+    def _height(self, columns: int) -> int:
+        """The rows that the drawn ones take up now: a terminal that was made narrower has wrapped them."""
+        if columns >= self._columns:
+            return len(self._drawn)
+        return sum(_wrapped(row, self._columns, columns) for row in self._drawn)
+
+
+def _wrapped(row: str, drawn_at: int, columns: int) -> int:
+    """The rows that a row drawn at one width takes up at a smaller one; a wide character is never cut in two."""
+    rows, filled, total = 1, 0, 0
+    for character in _ESCAPE.sub("", row):
+        width = _width(character)
+        total += width
+        if total > drawn_at:
+            break
+        if filled + width > columns:
+            rows, filled = rows + 1, 0
+        filled += width
+    return rows
+
+
+def _doubtful(row: str) -> bool:
+    """Whether terminals disagree on the width, so that a row may have been cut: it is written again when it stays."""
+    return not row.isascii() and any(
+        character >= "\U0001f000" or unicodedata.category(character) in ("Mn", "Mc", "Me", "Cf") for character in row
+    )
+
+
+def cells(row: str) -> int:
+    """The columns that a row with its escape sequences takes up, as nearly as can be known without the terminal."""
+    return sum(map(_width, _ESCAPE.sub("", row)))
+
+
+def _width(character: str) -> int:
+    if character < "\u0300":
+        return 1
+    if unicodedata.category(character) in ("Mn", "Me", "Cf"):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in ("W", "F") else 1
