@@ -489,14 +489,6 @@ def test_unknown_usage_is_unknown_not_zero(openai: FakeProvider) -> None:
     assert "openai:fake-1 · unknown tokens · " in llmcli("hi", "--usage").stderr
 
 
-def test_the_usage_line(openai: FakeProvider) -> None:
-    openai.answer(chat_reply("hi", usage={"prompt_tokens": 1057, "completion_tokens": 8, "total_tokens": 1065}))
-    line = llmcli("hi", "--usage").stderr
-    assert re.fullmatch(r"openai:fake-1 · 1,057 in · 8 out · 1,065 tokens · \d+\.\d s, first text \d+\.\d s\n", line), (
-        line
-    )
-
-
 def test_reasoning_goes_to_stderr_when_asked_for_and_never_to_stdout(openai: FakeProvider) -> None:
     openai.answer(chat_reply("<think>let me", " see</th", "ink>\nthe answer"))
     result = llmcli("hi", "--thinking")
