@@ -60,7 +60,9 @@ class Terminal:
 
     def looks(self) -> list[list[tuple[object, ...]]]:
         """Every row that is not empty, with the colours and shapes of its characters."""
-        rows = [[(c.data, c.fg, c.bold, c.italics, c.underscore) for c in line] for line in self.cells()]
+        rows: list[list[tuple[object, ...]]] = [
+            [(c.data, c.fg, c.bold, c.italics, c.underscore) for c in line] for line in self.cells()
+        ]
         return [row for row in rows if any(look[0] != " " for look in row)]
 
     def cells(self) -> list[list[pyte.screens.Char]]:
