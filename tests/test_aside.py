@@ -25,6 +25,8 @@ def openai(provider: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> FakeProvi
     monkeypatch.setenv("LLMCLI_OPENAI_BASE_URL", f"{provider.url}/v1")
     monkeypatch.setenv("OPENAI_API_KEY", "sk-test-0123456789abcdef")
     monkeypatch.setenv("LLMCLI_MODEL", "openai:fake-1")
+    monkeypatch.setenv("LLMCLI_FORMAT", "text")  # Markdown and what stands beside it: test_on_terminal.py
+    monkeypatch.setenv("LLMCLI_RETRIES", "2")
     return provider
 
 
