@@ -26,7 +26,8 @@ def ask(options: Options) -> int:
     try:
         config = load_config(options.settings())
         if not options.prompt and not options.file and stdin.is_terminal:
-            raise UserError("there is no prompt; nothing was sent", hint='say something: llmcli "...", or see --help')
+            hint = 'say something: llmcli "..."; llmcli chat begins a session'
+            raise UserError("there is no prompt; nothing was sent", hint=hint)
         stderr.color(config["color"])
         report.model, chosen_because = config.model_name(os.environ)
         if chosen_because:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import inspect
 import os
 import sys
 from collections.abc import Callable, Iterable
@@ -19,7 +20,7 @@ from llmcli.errors import Interrupted, LlmcliError, UserError
 from llmcli.render.terminal import Stderr, Stdout
 
 # Commands of later versions: a lone word like that is no prompt that somebody meant to pay for.
-_RESERVED = ("chat", "log", "usage")
+_RESERVED = ("log", "usage")
 
 
 class _AskByDefault(Quick, TyperGroup):
@@ -141,9 +142,30 @@ def ask(
     if prompt and not said_to_be_a_prompt and (len(prompt) == 1 or prompt[0] in _RESERVED):
         _refuse_misspelt(prompt[0], cast(Any, ctx.parent).command.commands)
     from llmcli.ask import ask as run
+    from llmcli.start import Options, wants_session
+
+    options = Options(**ctx.params)  # the parameters above are its fields
+    if wants_session(options):
+        from llmcli.repl import chat as run
+    raise typer.Exit(run(options))
+
+
+def chat(ctx: typer.Context, **given: object) -> None:
+    """Talk: the interactive session."""
+    from llmcli.repl import chat as run
     from llmcli.start import Options
 
-    raise typer.Exit(run(Options(**ctx.params)))  # the parameters above are its fields
+    raise typer.Exit(run(Options(**ctx.params)))
+
+
+def _like(command: Callable[..., None], *, without: tuple[str, ...]) -> inspect.Signature:
+    """The signature of a command, less some of its options: so that it need not stand here twice."""
+    whole = inspect.signature(command, eval_str=True)
+    return whole.replace(parameters=[one for name, one in whole.parameters.items() if name not in without])
+
+
+vars(chat)["__signature__"] = _like(ask, without=("prompt", "json", "extract", "dry_run"))
+app.command(cls=QuickCommand)(chat)
 
 
 @app.command(cls=QuickCommand)

@@ -10,14 +10,15 @@ splits `ollama:` wrongly, fish's takes a help text that rich has wrapped for two
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from typer._click.shell_completion import add_completion_class
 from typer._completion_classes import BashComplete
 
-from llmcli.providers import PROVIDERS
+from llmcli.providers import PROVIDERS, Provider
 
-__all__ = ["SCRIPTS", "complete_model", "complete_provider", "register", "script"]
+__all__ = ["SCRIPTS", "complete_model", "complete_provider", "models_like", "register", "script"]
 
 SCRIPTS = {"bash": "llmcli.bash", "zsh": "llmcli.zsh", "fish": "llmcli.fish", "powershell": "llmcli.ps1"}
 
@@ -135,9 +136,14 @@ _TEMPLATES = {"bash": _BASH, "zsh": _ZSH, "fish": _FISH, "powershell": _POWERSHE
 
 def complete_model(incomplete: str) -> list[str]:
     """`provider:model` for the models that the table knows, and `provider:` alone, that begin like `incomplete`."""
+    return models_like(incomplete, PROVIDERS)
+
+
+def models_like(incomplete: str, rows: Mapping[str, Provider]) -> list[str]:
+    """See `complete_model`, with the rows of the settings file as well."""
     return [
         full
-        for row in PROVIDERS.values()
+        for row in rows.values()
         for name in row.names
         for full in (f"{name}:", *(f"{name}:{model}" for model in row.models))
         if full.startswith(incomplete) and (full != incomplete or not row.models)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llmcli.credentials import key_sources, public_address
-from llmcli.errors import SettingsError
+from llmcli.errors import SettingsError, UserError
 from llmcli.keys_file import config_folder
 from llmcli.network import Network
 from llmcli.providers import PROVIDERS, Provider
@@ -18,7 +18,7 @@ from llmcli.providers import PROVIDERS, Provider
 if TYPE_CHECKING:
     from llmcli.settings_file import ProviderSettings, SettingsFile
 
-__all__ = ["DEFAULTS", "Config", "Setting", "bare_config", "config_path", "load_config"]
+__all__ = ["DEFAULTS", "Config", "Setting", "bare_config", "config_path", "load_config", "parsed"]
 
 # Every setting, with what holds where nobody says anything. LLMCLI_<NAME> is its variable, most have an option.
 DEFAULTS: Mapping[str, object] = {
@@ -48,6 +48,7 @@ DEFAULTS: Mapping[str, object] = {
     "stream": True,
     "lenient": False,
     "allow_incomplete": False,
+    "edit_mode": "emacs",
     "proxy": None,
     "ca_file": None,
 }
@@ -194,6 +195,18 @@ def _from_environ(environ: Mapping[str, str]) -> dict[str, object]:
         return {"model": model, **dict(Variables.model_validate(found))}
     except ValidationError as error:
         raise SettingsError(f"in the environment: {_faults(error, _variable)}") from error
+
+
+def parsed(name: str, text: str) -> Any:
+    """The value of a setting that a person typed as `text`. Raises UserError where it has no such value."""
+    from pydantic import ValidationError
+
+    from llmcli.settings_file import Variables
+
+    try:
+        return vars(Variables.model_validate({name: text}))[name]
+    except ValidationError as error:
+        raise UserError(_faults(error)) from None
 
 
 def _faults(error: Any, name_of: Any = str) -> str:

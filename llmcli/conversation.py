@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import closing
+from dataclasses import replace
 
 from llmcli.errors import LlmcliError, ProviderError, UsageLimitExceeded
 from llmcli.limits import Limits, Meter, Price, no_price, size_of
@@ -103,6 +104,20 @@ class Conversation:
         spent = self.cost() if self.limits.max_cost is not None else None
         models = [model.id for model in self.model.members]
         return self.limits.meter(self.usage, spent or 0.0, models, self.price, size_of(messages))
+
+    def take_back(self) -> list[ModelMessage]:
+        """Remove the last prompt and its reply from `messages`, and return both; nothing where there is none."""
+        begin = max((at for at, one in enumerate(self.messages) if isinstance(one, ModelRequest)), default=0)
+        taken = self.messages[begin:]
+        del self.messages[begin:]
+        return taken
+
+    def instruct(self, system: str | None) -> None:
+        """Go on with another system prompt, or with none, as if it had been there from the start."""
+        self.system = system
+        if self.messages and isinstance(first := self.messages[0], ModelRequest):
+            parts = tuple(part for part in first.parts if not isinstance(part, SystemPromptPart))
+            self.messages[0] = replace(first, parts=(SystemPromptPart(system), *parts) if system else parts)
 
     def preview(self, prompt: str) -> HTTPRequest:
         """The request that `send` would send; sends nothing and keeps nothing."""

@@ -56,12 +56,18 @@ def exchange(conversation: Conversation, prompt: str, renderer: Renderer, aside:
     report.close(response if isinstance(response, ModelResponse) else None, error)
 
 
-def finish(report: Report, renderer: Renderer, options: Options, config: Config, stderr: Stderr) -> int:
-    """Say what is to be said about the reply, and return the exit code."""
+def finish(
+    report: Report, renderer: Renderer, options: Options, config: Config, stderr: Stderr, *, in_session: bool = False
+) -> int:
+    """Say what is to be said about the reply, and return the exit code.
+
+    In a session, hints name its commands, and whoever presses Ctrl-C is told of no error.
+    """
     response = report.response
     notes = []
     if response and not report.error:
-        report.error = _shortfall(response)
+        accept = "/continue asks for the rest" if in_session else "--allow-incomplete takes it as it is"
+        report.error = _shortfall(response, accept)
         if isinstance(report.error, IncompleteReply) and config["allow_incomplete"]:
             notes.append(report.error.message)
             report.error = None
@@ -83,7 +89,10 @@ def finish(report: Report, renderer: Renderer, options: Options, config: Config,
         return 0
     if options.debug:
         stderr.write("".join(traceback.format_exception(report.error)))
-    stderr.error(report.error)
+    if in_session and isinstance(report.error, Interrupted):
+        stderr.line("interrupted; /continue goes on" if response and response.text else "interrupted", dim=True)
+    else:
+        stderr.error(report.error)
     if options.verbose and isinstance(report.error, ProviderError) and report.error.request_id:
         stderr.line(f"request id: {report.error.request_id}")
     return report.error.exit_code
@@ -94,10 +103,9 @@ def _wanted(said: bool | None, stderr: Stderr) -> bool:
     return stderr.is_terminal if said is None else said
 
 
-def _shortfall(response: ModelResponse) -> LlmcliError | None:
-    """What is missing from a reply that ended by itself; None for a whole one."""
+def _shortfall(response: ModelResponse, accept: str) -> LlmcliError | None:
+    """What is missing from a reply that ended by itself; None for a whole one. `accept` is what to do about it."""
     reason, word = response.finish_reason, response.finish_word
-    accept = "--allow-incomplete takes it as it is"
     if reason == "stop":
         return None
     if reason == "error":

@@ -12,16 +12,16 @@ from pathlib import Path
 
 from llmcli.errors import UserError
 
-__all__ = ["Stdin", "read_prompt", "read_text"]
+__all__ = ["Stdin", "fenced", "read_prompt", "read_text"]
 
 _SILENCE_S = 2.0  # before a person is told what is being waited for (cli.md, section 3)
 
 
 class Stdin:
-    """Standard input, which only one thing may read."""
+    """Standard input, which only one thing may read; `used_by` says what does so already."""
 
-    def __init__(self) -> None:
-        self._used_by: str | None = None
+    def __init__(self, used_by: str | None = None) -> None:
+        self._used_by = used_by
 
     @property
     def is_terminal(self) -> bool:
@@ -64,7 +64,7 @@ def read_prompt(words: Sequence[str], files: Sequence[str], stdin: Stdin, tell: 
     def waiting() -> None:
         tell("waiting for stdin, which is open and silent; add </dev/null if nothing shall come from it")
 
-    blocks = [_fenced("stdin" if name == "-" else name, read_text(name, "--file", stdin, waiting)) for name in files]
+    blocks = [fenced("stdin" if name == "-" else name, read_text(name, "--file", stdin, waiting)) for name in files]
     said = " ".join(words)
     if said == "-":
         said = stdin.read("the prompt -")
@@ -88,7 +88,8 @@ def read_text(name: str, option: str, stdin: Stdin, while_silent: Callable[[], N
     return _decoded(content, name)
 
 
-def _fenced(name: str, content: str) -> str:
+def fenced(name: str, content: str) -> str:
+    """A file as part of a prompt: its name, and its content in a fence longer than any inside."""
     longest = max(map(len, re.findall(r"`{3,}", content)), default=2)
     fence = "`" * (longest + 1)
     newline = "" if content.endswith("\n") or not content else "\n"

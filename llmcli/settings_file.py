@@ -44,6 +44,7 @@ class Defaults(_Strict):
     stream: bool | None = None
     lenient: bool | None = None
     allow_incomplete: bool | None = None
+    edit_mode: Literal["emacs", "vi"] | None = None
     proxy: str | None = None
     ca_file: str | None = None
 

@@ -18,12 +18,12 @@ from llmcli.credentials import Cloud, keys_in, public_address
 from llmcli.errors import ProviderError, SettingsError, UserError
 from llmcli.limits import Limits, Price
 from llmcli.messages import ModelSettings
-from llmcli.models import Model, build_model
+from llmcli.models import FoundModel, Model, find_model
 from llmcli.prompt import Stdin, read_text
-from llmcli.render import Stderr
+from llmcli.render import Stderr, Stdout
 from llmcli.usage import Usage, UsageLimits
 
-__all__ = ["Options", "choose_model", "open_conversation", "text_of"]
+__all__ = ["Options", "choose_model", "limits_of", "model_settings", "open_conversation", "text_of", "wants_session"]
 
 _LONE = re.compile("[\ud800-\udfff]")  # how Python holds a byte of argv or the environment that is not UTF-8
 
@@ -83,17 +83,36 @@ class Options:
         return vars(self) | {"format": "json" if self.json else self.format, "stop": self.stop or None}
 
 
-def open_conversation(options: Options, config: Config, model_name: str, stdin: Stdin, stderr: Stderr) -> Conversation:
-    """The conversation that was asked for, without a message yet; nothing is sent.
+def wants_session(options: Options) -> bool:
+    """Whether somebody sits at a keyboard and a screen, and said neither a prompt nor what only a prompt can mean."""
+    said = options.prompt or options.file or options.json or options.extract or options.dry_run or options.no_input
+    screen = Stdout().is_terminal or Stderr().is_terminal
+    return not said and options.format not in ("json", "ndjson") and Stdin().is_terminal and screen
+
+
+def open_conversation(
+    options: Options, config: Config, model_name: str, stdin: Stdin, stderr: Stderr, *, later: bool = False
+) -> Conversation:
+    """The conversation that was asked for, without a message yet; nothing is sent. `later`: see `choose_model`.
 
     Raises UserError and SettingsError. From here on `stderr` keeps the keys to itself.
     """
     stderr.secrets = keys_in(os.environ, config.providers)
     _check(options, config)
-    key = read_text(options.api_key_file, "--api-key-file", stdin) if options.api_key_file else None
-    stderr.secrets |= {(key or "").strip()}
-    model = choose_model(options, config, model_name, key, stderr)
-    settings = ModelSettings(
+    model = choose_model(options, config, model_name, stdin, stderr, later=later)
+    system = config["system"]
+    return Conversation(
+        model,
+        settings=model_settings(options, config),
+        system=text_of(system, "--system", stdin) if system else None,
+        limits=limits_of(config),
+        price=_price(config),
+    )
+
+
+def model_settings(options: Options, config: Config) -> ModelSettings:
+    """What goes with every request. Raises UserError."""
+    return ModelSettings(
         max_tokens=config["max_tokens"],
         temperature=config["temperature"],
         top_p=config["top_p"],
@@ -106,25 +125,22 @@ def open_conversation(options: Options, config: Config, model_name: str, stdin: 
         lenient=config["lenient"],
         extra=dict(map(_key_value, options.option)),
     )
-    system = config["system"]
-    return Conversation(
-        model,
-        settings=settings,
-        system=text_of(system, "--system", stdin) if system else None,
-        limits=_limits(config),
-        price=_price(config),
-    )
 
 
-def choose_model(options: Options, config: Config, name: str, key: str | None, stderr: Stderr) -> Model:
+def choose_model(
+    options: Options, config: Config, name: str, stdin: Stdin, stderr: Stderr, *, later: bool = False
+) -> Model:
     """The model of a name, an alias, or a chain of both with commas between.
 
-    A dry run can do without a key. Raises UserError and SettingsError.
+    `later` leaves the import of an SDK to the first use, or to `Model.load`. A dry run can do without a key.
+    Raises UserError and SettingsError.
     """
     names = config.chain(name)
     if len(names) > 1 and (options.base_url or options.api_key_file):
         raise UserError("--base-url and --api-key-file go with one model, not with a chain")
-    models = [_build(options, config, one, key, stderr) for one in names]
+    key = read_text(options.api_key_file, "--api-key-file", stdin) if options.api_key_file else None
+    stderr.secrets |= {(key or "").strip()}
+    models = [_model(options, config, one, key, stderr, later) for one in names]
     for model in models:
         stderr.secrets |= model.secrets
         if options.verbose:
@@ -141,16 +157,25 @@ def _moves_on(reasons: frozenset[str | int], error: ProviderError) -> bool:
     return error.kind in reasons or error.status in reasons
 
 
-def _build(options: Options, config: Config, name: str, key: str | None, stderr: Stderr) -> Model:
-    build = partial(
-        build_model,
+def _model(options: Options, config: Config, name: str, key: str | None, stderr: Stderr, later: bool) -> Model:
+    found = _found(options, config, name, key, stderr)
+    if not later or found.row.offline:
+        return found.build()
+    from llmcli.models.later import LaterModel
+
+    return LaterModel(found)
+
+
+def _found(options: Options, config: Config, name: str, key: str | None, stderr: Stderr) -> FoundModel:
+    find = partial(
+        find_model,
         name,
         providers=config.providers,
         base_url=options.base_url,
         cloud=Cloud(options.region, options.project, options.service_account),
     )
     try:
-        return build(api_key=key)
+        return find(api_key=key)
     except UserError as error:
         near = difflib.get_close_matches(name, config.aliases, 1, 0.6)
         if near and near[0] != name:
@@ -160,10 +185,10 @@ def _build(options: Options, config: Config, name: str, key: str | None, stderr:
         if not options.dry_run or error.kind != "credentials" or key is not None:
             raise
         stderr.line(f"note: {error.message}")
-        return build(api_key="no-key-is-set")
+        return find(api_key="no-key-is-set")
 
 
-def _limits(config: Config) -> Limits:
+def limits_of(config: Config) -> Limits:
     """The limits that were set: what nobody set stays without a limit, as soon as any of them is."""
     names = ("request_limit", "request_tokens_limit", "response_tokens_limit", "total_tokens_limit")
     tokens = {name: config[name] for name in names}

@@ -25,16 +25,17 @@ MODULES = {
 FLOORS = (
     ("llmcli.__main__",),
     ("llmcli.cli",),
-    ("llmcli.keys",),
+    ("llmcli.keys", "llmcli.repl"),
     ("llmcli.ask", "llmcli.listing", "llmcli.options"),
     ("llmcli.exchange",),
     ("llmcli.start",),
     (
         *("llmcli.conversation", "llmcli.render", "llmcli.config", "llmcli.prompt", "llmcli.completion"),
+        "llmcli.store",
         "llmcli.conversion",
     ),
     ("llmcli.limits", "llmcli.settings_file", "llmcli.signals"),
-    ("llmcli.models.fallback",),
+    ("llmcli.models.fallback", "llmcli.models.later"),
     ("llmcli.models.retry",),
     ("llmcli.models.responses", "llmcli.models.vertex"),
     (
@@ -50,7 +51,7 @@ FLOORS = (
     ("llmcli.providers", "llmcli.keys_file"),
     ("llmcli.messages", "llmcli.network"),
     ("llmcli.usage",),
-    ("llmcli.errors", "llmcli.lazy_sdk"),
+    ("llmcli.errors", "llmcli.lazy_sdk", "llmcli.folders"),
     ("llmcli",),
 )
 SDKS = {"openai", "anthropic", "boto3", "botocore", "httpx2"}

@@ -219,7 +219,7 @@ def test_every_shell_gets_the_same_answer(shell: str) -> None:
 @pytest.mark.parametrize(
     ("line", "index", "expected"),
     [
-        ("llmcli ", 1, ["ask", "config", "keys", "models", "providers"]),
+        ("llmcli ", 1, ["ask", "chat", "config", "keys", "models", "providers"]),
         ("llmcli --mo", 1, ["--model"]),
         ("llmcli -- ", 2, []),
         ("llmcli -m ", 2, sorted(complete_model(""))),
@@ -289,7 +289,7 @@ BREAKS = " \t\n\"'><=;|&(:"  # bash's own
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("llmcli ", ["ask", "providers", "models", "config"]),
+        ("llmcli ", ["ask", "chat", "providers", "models", "config"]),
         ("llmcli -m ", complete_model("")),
         ("llmcli -m op", complete_model("op")),
         ("llmcli -m ollama:", [name.removeprefix("ollama:") for name in complete_model("ollama:")]),
@@ -382,7 +382,7 @@ def test_fish_keys(env: dict[str, str], tmp_path: Path, line: str, after: str) -
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("llmcli ", ["ask", "config", "keys", "models", "providers"]),
+        ("llmcli ", ["ask", "chat", "config", "keys", "models", "providers"]),
         ("llmcli -m ", complete_model("")),
         ("llmcli -m op", complete_model("op")),
         ("llmcli --format ", ["auto", "text", "markdown", "json", "ndjson"]),

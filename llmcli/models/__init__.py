@@ -14,7 +14,7 @@ from llmcli.errors import UserError
 from llmcli.messages import ModelMessage, ModelSettings, StreamEvent
 from llmcli.providers import PROVIDERS, Provider, split_model
 
-__all__ = ["HTTPRequest", "Model", "build_model"]
+__all__ = ["FoundModel", "HTTPRequest", "Model", "build_model", "find_model"]
 
 # The class of each protocol; imported only when a provider that speaks it is chosen.
 _PROTOCOLS = {
@@ -74,6 +74,12 @@ class Model(ABC):
             name, why = next(iter(refused.items()))
             raise UserError(f"{self.id} does not take {option(name)}: {why}", hint="leave it out, or add --lenient")
 
+    def load(self) -> None:
+        """Import what it takes to send, so that the first request need not; may take a second."""
+        for one in self.members:
+            if one is not self:
+                one.load()
+
     @property
     def secrets(self) -> frozenset[str]:
         """What must never be shown: the key, and the headers of one's own."""
@@ -84,9 +90,47 @@ class Model(ABC):
         raise UserError(f"{self.id} sends no request")
 
 
+@dataclass(frozen=True)
+class FoundModel:
+    """A model whose name, address and key are known to be in order; `build` imports what speaks to it."""
+
+    row: Provider
+    model: str
+    key: str | None
+    headers: Mapping[str, str]
+    cloud: Cloud
+
+    def build(self) -> Model:
+        """The model itself; the import of an SDK may take a second. Touches no network."""
+        module, class_name = _PROTOCOLS[self.row.spoken]
+        build = vars(import_module(module))[class_name]
+        return cast(Model, build(self.row, self.model, self.key, headers=self.headers, cloud=self.cloud))
+
+
 def option(name: str) -> str:
     """How the field of a setting is written on the command line."""
     return "--" + name.replace("_", "-")
+
+
+def find_model(
+    name: str,
+    *,
+    providers: Mapping[str, Provider] = PROVIDERS,
+    environ: Mapping[str, str] = os.environ,
+    base_url: str | None = None,
+    api_key: str | None = None,
+    cloud: Cloud | None = None,
+) -> FoundModel:
+    """Find the model of `provider:model`, with its provider's credentials from `environ`.
+
+    Raises UserError for a name nobody knows, SettingsError for missing credentials; touches no network.
+    """
+    row, model = split_model(name, providers)
+    row = with_address(row, environ, base_url)
+    if base_url and api_key is None:  # in variables that stand together, the person has seen to it
+        refuse_another_vendors(row)
+    key = key_for(row, environ, api_key)
+    return FoundModel(row, model, key, row.request_headers(environ), cloud or Cloud())
 
 
 def build_model(
@@ -98,15 +142,7 @@ def build_model(
     api_key: str | None = None,
     cloud: Cloud | None = None,
 ) -> Model:
-    """Build the model of `provider:model`, with its provider's credentials from `environ`.
-
-    Raises UserError for a name nobody knows, SettingsError for missing credentials; touches no network.
-    """
-    row, model = split_model(name, providers)
-    row = with_address(row, environ, base_url)
-    if base_url and api_key is None:  # in variables that stand together, the person has seen to it
-        refuse_another_vendors(row)
-    key = key_for(row, environ, api_key)
-    module, class_name = _PROTOCOLS[row.spoken]
-    build = vars(import_module(module))[class_name]
-    return cast(Model, build(row, model, key, headers=row.request_headers(environ), cloud=cloud or Cloud()))
+    """Find the model, see `find_model`, and build it."""
+    return find_model(
+        name, providers=providers, environ=environ, base_url=base_url, api_key=api_key, cloud=cloud
+    ).build()

@@ -1,0 +1,308 @@
+"""The commands of a session. The table feeds /help, completion and dispatch."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import shlex
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from llmcli.completion import models_like
+from llmcli.config import DEFAULTS, Setting, parsed
+from llmcli.credentials import public_address
+from llmcli.errors import SettingsError, UserError
+from llmcli.listing import table
+from llmcli.messages import ModelMessage, ModelRequest, ModelResponse, SystemPromptPart, UserPromptPart
+from llmcli.prompt import fenced, read_text
+from llmcli.render.terminal import harmless
+from llmcli.repl.clipboard import copy
+from llmcli.repl.figures import Spent, spent
+from llmcli.repl.session import Over, Session
+from llmcli.start import text_of
+
+__all__ = ["COMMANDS", "Command", "find_command", "run_command"]
+
+_GO_ON = "Go on exactly where you stopped. Repeat nothing, and say nothing about the interruption."
+_KEYS = (
+    ("Enter", "send"),
+    ("Alt-Enter, Ctrl-J", "break the line"),
+    ("Up, Down, Ctrl-R", "earlier prompts"),
+    ("Tab", "complete a command, a model, a file, a session"),
+    ("Ctrl-X Ctrl-E", "write in $VISUAL or $EDITOR"),
+    ("Ctrl-C", "stop the reply, clear the line"),
+    ("Ctrl-D", "leave"),
+)
+
+
+def _nothing(session: Session, argument: str) -> Iterable[str]:
+    return ()
+
+
+@dataclass(frozen=True)
+class Command:
+    """`run` gets the rest of the line, its argument; `complete` gives all that the argument may become."""
+
+    name: str
+    argument: str
+    help: str
+    run: Callable[[Session, str], None]
+    complete: Callable[[Session, str], Iterable[str]] = _nothing
+
+
+def find_command(name: str) -> Command | None:
+    """The command of that name."""
+    return next((command for command in COMMANDS if command.name == name), None)
+
+
+def run_command(session: Session, line: str) -> None:
+    """Run a line that begins with a slash. Raises UserError where there is no such command, and what it raises."""
+    name, *rest = line.split(maxsplit=1)
+    found = find_command(name)
+    if found is None:
+        near = difflib.get_close_matches(name, [command.name for command in COMMANDS], 1, 0.6)
+        meant = f"did you mean {near[0]}? " if near else "/help lists them. "
+        raise UserError(f"there is no command {name}", hint=f"{meant}A prompt that begins with a slash: /{name}")
+    found.run(session, rest[0].strip() if rest else "")
+
+
+def _help(session: Session, argument: str) -> None:
+    rows = [(f"{command.name} {command.argument}".rstrip(), command.help) for command in COMMANDS]
+    rows += [("//...", "a prompt that begins with a slash"), ("", ""), *_KEYS]
+    width = max(len(left) for left, _ in rows)
+    session.say("\n".join(f"{left:{width}}  {right}".rstrip() for left, right in rows))
+
+
+def _model(session: Session, name: str) -> None:
+    if name:
+        session.use_model(name)
+        session.keep()
+    model = session.conversation.model
+    address = public_address(model.address)
+    session.say(f"model: {model.id}" + (f", {address}" if address else ""))
+
+
+def _models(session: Session, argument: str) -> Iterable[str]:
+    aliases = (name for name in session.config.aliases if name.startswith(argument))
+    return (*aliases, *models_like(argument, session.config.providers))
+
+
+def _system(session: Session, text: str) -> None:
+    if text:
+        session.conversation.instruct(None if text == "-" else text_of(text, "/system", session.stdin))
+        session.keep()
+    session.say(f"system prompt: {session.conversation.system or 'none'}")
+
+
+def _file(session: Session, argument: str) -> None:
+    try:
+        names = shlex.split(argument)
+    except ValueError as error:
+        raise UserError(f"{argument}: {error}", hint="close the quotation mark") from None
+    session.files += [fenced(name, read_text(name, "/file", session.stdin)) for name in names]
+    session.say("\n".join(one.partition("\n")[0].rstrip(":") for one in session.files) or "no file waits for a prompt")
+
+
+def _paths(session: Session, argument: str) -> Iterable[str]:
+    """Files and folders; a blank in a name is written with a backslash before it."""
+    found = re.search(r"(?:\\.|\S)*\Z", argument)
+    word = found[0] if found else ""
+    folder, start = os.path.split(re.sub(r"\\(.)", r"\1", word))
+    try:
+        entries = sorted(os.scandir(os.path.expanduser(folder) or "."), key=lambda entry: entry.name)
+    except OSError:
+        return
+    for entry in entries:
+        if entry.name.startswith(start) and (start or not entry.name.startswith(".")) and entry.name.isprintable():
+            path = os.path.join(folder, entry.name) + ("/" if entry.is_dir() else "")
+            yield argument[: len(argument) - len(word)] + re.sub(r"([\s\\'\"])", r"\\\1", path)
+
+
+def _retry(session: Session, model: str) -> None:
+    if model:
+        session.use_model(model)
+    if session.unanswered is not None:
+        session.send(session.unanswered)
+        return
+    messages = session.conversation.messages
+    taken = session.conversation.take_back()
+    if not taken:
+        raise UserError("there is no prompt to send again")
+    if not session.send(_prompt(taken)):
+        messages += taken  # the reply that was there is better than none
+        session.unanswered = None
+
+
+def _continue(session: Session, argument: str) -> None:
+    last = session.conversation.messages[-1] if session.conversation.messages else None
+    if session.unanswered is not None or not isinstance(last, ModelResponse) or not last.text:
+        raise UserError("there is no reply to go on with", hint="/retry sends the last prompt again")
+    if last.finish_reason == "stop":
+        raise UserError("the last reply is whole", hint="to hear more, say so")
+    session.send(_GO_ON)
+
+
+def _undo(session: Session, argument: str) -> None:
+    taken = session.conversation.take_back()
+    if not taken:
+        raise UserError("there is nothing to take back")
+    session.keep()
+    session.say(f"taken back: {_short(_prompt(taken))}")
+
+
+def _copy(session: Session, argument: str) -> None:
+    replies = (one for one in reversed(session.conversation.messages) if isinstance(one, ModelResponse))
+    if not (text := next((one.text for one in replies), "")):
+        raise UserError("there is no reply to copy")
+    session.say(copy(text, session.to_terminal))
+
+
+def _save(session: Session, name: str) -> None:
+    messages = session.conversation.messages
+    if not messages:
+        raise UserError("there is nothing to save yet")
+    session.save(name or session.saved_as or f"{datetime.now():%Y-%m-%d-%H%M%S}")
+    session.say(f"saved as {session.saved_as}, with every reply that follows")
+
+
+def _sessions(session: Session, name: str) -> None:
+    from llmcli import store
+
+    if name:
+        _resume(session, name)
+        return
+    rows = [
+        (one.name, f"{one.updated.astimezone():%Y-%m-%d %H:%M}", one.model, _short(one.first_words))
+        for one in store.listed()
+    ]
+    listing = _lines(("name", "last used", "model", "begins"), rows)
+    session.say(listing if rows else "none is saved yet; /save saves one")
+
+
+def _resume(session: Session, name: str) -> None:
+    from llmcli import store
+
+    if session.conversation.messages and not session.saved_as:
+        raise UserError("this conversation is not saved, and would be lost", hint="/save it, or /clear it")
+    saved, messages = store.load(name)
+    session.begin_anew()
+    session.id, session.saved_as = saved.id, saved.name
+    session.conversation.messages[:] = messages
+    session.conversation.system = _system_prompt(messages)
+    try:
+        session.use_model(saved.model)
+    except (UserError, SettingsError) as error:
+        session.stderr.line(f"note: {error.message}; {session.model_name} goes on")
+    prompts = sum(isinstance(one, ModelRequest) for one in messages)
+    session.say(f"{saved.name}: {prompts} prompt{'s' * (prompts != 1)}, {session.model_name}")
+
+
+def _session_names(session: Session, argument: str) -> Iterable[str]:
+    from llmcli import store
+
+    try:
+        return [one.name for one in store.listed() if one.name.startswith(argument)]
+    except UserError:
+        return []
+
+
+def _usage(session: Session, argument: str) -> None:
+    conversation = session.conversation
+    models = dict.fromkeys(model for model, _ in conversation.replies)
+    if not models:
+        session.say("nothing has been used yet")
+        return
+    rows = [_used(model, spent(conversation, model)) for model in models]
+    if len(rows) > 1:
+        rows.append(_used("all", spent(conversation)))
+    session.say(_lines(("model", "cost", "replies", "tokens in", "out", "in all"), rows, numbers=4))
+
+
+def _used(model: str, one: Spent) -> Sequence[str]:
+    counts = (one.usage.request_tokens, one.usage.response_tokens, one.usage.total_tokens)
+    return model, one.cost, str(one.usage.requests), *("unknown" if n is None else f"{n:,}" for n in counts)
+
+
+# Two have commands of their own; the way to the provider is laid when the session begins.
+_SETTABLE = tuple(name for name in DEFAULTS if name not in ("model", "system", "proxy", "ca_file"))
+
+
+def _set(session: Session, argument: str) -> None:
+    name, _, value = argument.replace("=", " ", 1).partition(" ")
+    name, value = name.replace("-", "_"), value.strip()
+    if name and name not in _SETTABLE:
+        near = difflib.get_close_matches(name, _SETTABLE, 1, 0.6)
+        own = name in ("model", "system")
+        hint = f"/{name}" if own else f"did you mean {near[0]}?" if near else "/set lists them"
+        raise UserError(f"{name} has a command of its own" if own else f"/set has no setting {name}", hint=hint)
+    if value:
+        new = session.start_config.settings[name] if value == "default" else Setting(parsed(name, value), "/set")
+        session.configure(replace(session.config, settings={**session.config.settings, name: new}))
+    rows = [(one, _value(session.config[one]), session.config.settings[one].source) for one in _SETTABLE]
+    session.say(_lines(("setting", "value", "from"), [row for row in rows if name in ("", row[0])]))
+
+
+def _settings(session: Session, argument: str) -> Iterable[str]:
+    """The names of settings; behind one, the words that it may be."""
+    from llmcli.settings_file import Variables
+
+    name, blank, word = argument.partition(" ")
+    if not blank:
+        return [f"{one} " for one in _SETTABLE if one.startswith(name)]
+    schema = Variables.model_json_schema()["properties"].get(name, {})
+    words = ["default"]
+    for kind in schema.get("anyOf", ()):
+        words += kind.get("enum", ("true", "false") if kind.get("type") == "boolean" else ())
+    return [f"{name} {one}" for one in words if one.startswith(word)]
+
+
+def _clear(session: Session, argument: str) -> None:
+    session.begin_anew()
+    session.say("a new conversation")
+
+
+def _exit(session: Session, argument: str) -> None:
+    raise Over
+
+
+def _prompt(messages: Sequence[ModelMessage]) -> str:
+    parts = (part for message in messages for part in message.parts)
+    return "\n\n".join(part.content for part in parts if isinstance(part, UserPromptPart))
+
+
+def _system_prompt(messages: Sequence[ModelMessage]) -> str | None:
+    parts = (part for message in messages for part in message.parts)
+    return next((part.content for part in parts if isinstance(part, SystemPromptPart)), None)
+
+
+def _short(text: str) -> str:
+    words = " ".join(text.split())
+    return words if len(words) <= 40 else f"{words[:39]}…"
+
+
+def _value(value: object) -> str:
+    return "not set" if value is None or value == () else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _lines(head: Sequence[str], rows: Iterable[Sequence[str]], numbers: int = 0) -> str:
+    return table(head, [[" ".join(harmless(cell).split()) for cell in row] for row in rows], numbers).rstrip("\n")
+
+
+COMMANDS = (
+    Command("/help", "", "this list", _help),
+    Command("/model", "[MODEL]", "go on with another model; alone: which it is", _model, _models),
+    Command("/system", "[TEXT]", "another system prompt, @FILE reads it, - is none", _system),
+    Command("/file", "[PATH]...", "put text files before the next prompt; alone: which wait", _file, _paths),
+    Command("/retry", "[MODEL]", "send the last prompt again, perhaps to another model", _retry, _models),
+    Command("/continue", "", "ask for the rest of a reply that was cut", _continue),
+    Command("/undo", "", "take back the last prompt and its reply", _undo),
+    Command("/copy", "", "the last reply to the clipboard", _copy),
+    Command("/save", "[NAME]", "keep the conversation under a name", _save),
+    Command("/sessions", "[NAME]", "go on with a saved conversation; alone: list them", _sessions, _session_names),
+    Command("/usage", "", "tokens and estimated cost, by model", _usage),
+    Command("/set", "[NAME [VALUE]]", "change a setting, default for what it was; alone: list them", _set, _settings),
+    Command("/clear", "", "a new conversation", _clear),
+    Command("/exit", "", "leave, as Ctrl-D does", _exit),
+)

@@ -1,0 +1,140 @@
+"""What a session holds, and one prompt of it sent. Neither the input line nor the commands."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+
+from llmcli.config import Config
+from llmcli.conversation import Conversation
+from llmcli.errors import ClosedPipe, Interrupted, LlmcliError, UserError
+from llmcli.exchange import aside_for, exchange, finish, renderer_for
+from llmcli.prompt import Stdin
+from llmcli.providers import split_model
+from llmcli.render import Report, Stderr, Stdout
+from llmcli.start import Options, choose_model, limits_of, model_settings
+
+__all__ = ["Over", "Session"]
+
+_SIGINT_CODE = Interrupted.exit_code
+
+
+class Over(Exception):
+    """The session ends, with this exit code."""
+
+    def __init__(self, exit_code: int = 0) -> None:
+        super().__init__(exit_code)
+        self.exit_code = exit_code
+
+
+class Session:
+    """A conversation and what surrounds it.
+
+    `model_name` is the model as it was asked for, `files` stand before the next prompt, `unanswered` is the last prompt
+    if nobody answered it, `saved_as` the name under which the conversation is kept. `say` shows lines to the person.
+    """
+
+    def __init__(
+        self,
+        options: Options,
+        config: Config,
+        model_name: str,
+        conversation: Conversation,
+        stdin: Stdin,
+        stdout: Stdout,
+        stderr: Stderr,
+    ) -> None:
+        self.options = options
+        self.config = config
+        self.start_config = config
+        self.model_name = model_name
+        self.conversation = conversation
+        self.stdin, self.stdout, self.stderr = stdin, stdout, stderr
+        self.files: list[str] = []
+        self.unanswered: str | None = None
+        self.id = uuid.uuid4().hex
+        self.saved_as: str | None = None
+        self.prices_loaded = False
+        self.say: Callable[[str], None] = lambda text: stderr.write(f"{text}\n")
+        self.to_terminal: Callable[[str], None] = lambda text: None
+        self._start_providers = self._providers(model_name)
+
+    def send(self, prompt: str) -> bool:
+        """Send a prompt and show the reply; whether there was one. Whatever went wrong has been said.
+
+        Raises Over where the session cannot go on.
+        """
+        conversation = self.conversation
+        report = Report(self.model_name, price=conversation.price)
+        renderer = renderer_for(self.options, self.config, report, self.stdout, self.stderr)
+        before = len(conversation.replies)
+        self.unanswered = prompt
+        exchange(conversation, prompt, renderer, aside_for(self.options, self.config, self.stderr), report)
+        answered = len(conversation.replies) > before
+        if answered:
+            self.unanswered = None
+            self.files.clear()
+            self.keep()
+        self.stderr.secrets |= conversation.model.secrets  # again: tokens come with the request
+        code = finish(report, renderer, self.options, self.config, self.stderr, in_session=True)
+        stopped = isinstance(report.error, Interrupted) and code != _SIGINT_CODE
+        if stopped or isinstance(report.error, ClosedPipe):
+            raise Over(code)
+        return answered
+
+    def use_model(self, name: str) -> None:
+        """Go on with another model. Raises UserError or SettingsError, and then the old one stays.
+
+        The address and the key that were given for this call belong to the provider that it was begun with.
+        """
+        options = self.options
+        if self._providers(name) != self._start_providers:
+            options = replace(options, base_url=None, api_key_file=None)
+        model = choose_model(options, self.config, name, self.stdin, self.stderr, later=True)
+        model.check(self.conversation.settings)
+        self.conversation.model, self.model_name = model, name
+
+    def configure(self, config: Config) -> None:
+        """Put other settings in force. Raises UserError where the model does not take them."""
+        settings = model_settings(self.options, config)
+        self.conversation.model.check(settings)
+        self.conversation.settings, self.conversation.limits = settings, limits_of(config)
+        self.stderr.color(config["color"])
+        self.config = config
+
+    def keep(self) -> None:
+        """Save the conversation anew, if it has been saved; where that fails, say so, and go on."""
+        if self.saved_as:
+            try:
+                self.save(self.saved_as)
+            except LlmcliError as error:
+                self.stderr.error(error)
+
+    def save(self, name: str) -> None:
+        """Save the conversation under a name, and from now on with every reply. Raises UserError."""
+        from llmcli import store
+
+        store.save(self.id, name, self.model_name, self.conversation.messages)
+        self.saved_as = name
+
+    def begin_anew(self) -> None:
+        """Leave the conversation; what it has cost stays counted."""
+        self.conversation.messages.clear()
+        self.files.clear()
+        self.unanswered = self.saved_as = None
+        self.id = uuid.uuid4().hex
+
+    def load_prices(self) -> None:
+        """Load the price list, which takes a moment; until then nobody asks it."""
+        from llmcli.catalogue import context_window
+
+        context_window("test", self.config.providers)
+        self.prices_loaded = True
+
+    def _providers(self, name: str) -> list[str]:
+        """Who answers for a model or a chain; nobody where one of them is unknown, which is said when it is chosen."""
+        with suppress(UserError):
+            return [split_model(one, self.config.providers)[0].name for one in self.config.chain(name)]
+        return []
