@@ -8,7 +8,7 @@ import os
 from llmcli.config import bare_config, load_config
 from llmcli.conversation import Conversation
 from llmcli.errors import Interrupted, LlmcliError, UserError
-from llmcli.exchange import exchange, finish, renderer_for
+from llmcli.exchange import aside_for, exchange, finish, renderer_for
 from llmcli.models import HTTPRequest
 from llmcli.prompt import Stdin, read_prompt
 from llmcli.render import Report, Stderr, Stdout
@@ -32,7 +32,8 @@ def ask(options: Options) -> int:
         report.model, chosen_because = config.model_name(os.environ)
         if chosen_because:
             stderr.line(f"note: {chosen_because}")
-        conversation = open_conversation(options, config, report.model, stdin, stderr)
+        with aside_for(options, config, stderr).waiting_for(report.model):  # the provider's SDK takes its time, too
+            conversation = open_conversation(options, config, report.model, stdin, stderr)
         report.price = conversation.price
         prompt = read_prompt(options.prompt, options.file, stdin, lambda line: stderr.line(f"note: {line}"))
         if options.dry_run:
@@ -43,7 +44,7 @@ def ask(options: Options) -> int:
         report.close(None, error)
     renderer = renderer_for(options, config, report, stdout, stderr)
     if conversation and not report.error:
-        exchange(conversation, prompt, renderer, report)
+        exchange(conversation, prompt, renderer, aside_for(options, config, stderr), report)
         stderr.secrets |= conversation.model.secrets  # again: tokens come with the request
     return finish(report, renderer, options, config, stderr)
 

@@ -60,13 +60,18 @@ def known_models(row: Provider) -> list[KnownModel]:
 
 
 def cost_of(model: str, usage: Usage, rows: Mapping[str, Provider] = PROVIDERS) -> float | None:
-    """The estimated USD for a usage of `provider:model`; None where the price list does not have it."""
+    """The estimated USD for a usage of `provider:model`, 0 where nobody sends a bill.
+
+    None where the price list does not have the model, or where the provider did not tell the tokens in and out.
+    """
+    row, name = split_model(model, rows)
+    if row.is_free:
+        return 0.0
+    if usage.request_tokens is None or usage.response_tokens is None:
+        return None
     from genai_prices import Usage as Counts
     from genai_prices import calc_price
 
-    row, name = split_model(model, rows)
-    if row.offline:
-        return 0.0
     details = usage.details or {}
     counts = Counts(
         input_tokens=usage.request_tokens,

@@ -16,10 +16,10 @@ from llmcli.errors import (
     ProviderError,
 )
 from llmcli.messages import ModelResponse
-from llmcli.render import Renderer, Report, Stderr, Stdout, make_renderer, show
+from llmcli.render import Aside, Renderer, Report, Stderr, Stdout, make_renderer, show
 from llmcli.start import Options
 
-__all__ = ["exchange", "finish", "renderer_for"]
+__all__ = ["aside_for", "exchange", "finish", "renderer_for"]
 
 
 def renderer_for(options: Options, config: Config, report: Report, stdout: Stdout, stderr: Stderr) -> Renderer:
@@ -30,20 +30,24 @@ def renderer_for(options: Options, config: Config, report: Report, stdout: Stdou
         stdout,
         stderr,
         extract=options.extract,
-        thinking=_wanted(config["thinking"], stderr) and not options.quiet,
         at_once=not config["stream"],
         theme=config["theme"],
         color=config["color"],
     )
 
 
-def exchange(conversation: Conversation, prompt: str, renderer: Renderer, report: Report) -> None:
+def aside_for(options: Options, config: Config, stderr: Stderr) -> Aside:
+    """What stands beside the reply, as options and settings ask for it."""
+    return Aside(stderr, thinking=False if options.quiet else config["thinking"])
+
+
+def exchange(conversation: Conversation, prompt: str, renderer: Renderer, aside: Aside, report: Report) -> None:
     """Show the reply as it arrives, and close `report` with what came and what broke it off, if anything did."""
     before = len(conversation.replies)
     error: LlmcliError | None = None
     try:
-        with closing(conversation.send(prompt)) as events:
-            show(events, renderer, report)
+        with closing(conversation.send(prompt)) as events, aside.waiting_for(conversation.model.members[0].id):
+            show(events, renderer, aside, report)
     except KeyboardInterrupt as stop:
         error = Interrupted.by(stop)
     except LlmcliError as caught:

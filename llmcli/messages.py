@@ -170,10 +170,15 @@ class Notice:
 
 @dataclass(frozen=True)
 class AttemptFailed:
-    """A request failed before its first event, and another one follows: why, and in `text` both for the person."""
+    """A request failed before its first event, and another one follows: why, and in `text` both for the person.
+
+    `next_model` is who is asked next, as `provider:model`, in `wait_s` seconds.
+    """
 
     error: ProviderError
     text: str
+    next_model: str
+    wait_s: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ EffortOption = Annotated[
 ]
 Thinking = Annotated[
     bool | None,
-    typer.Option("--thinking/--no-thinking", help="Show reasoning on stderr. Default: if stderr is a terminal."),
+    typer.Option("--thinking/--no-thinking", help="All reasoning on stderr, or none. Default: its end, on a terminal."),
 ]
 Format = Annotated[
     Literal["auto", "text", "markdown", "json", "ndjson"] | None,
@@ -60,7 +60,7 @@ Json = Annotated[bool, typer.Option("--json", help="Short for --format json.")]
 Extract = Annotated[bool, typer.Option("--extract", "-x", help="Only the first fenced code block of the reply.")]
 Usage = Annotated[
     bool | None,
-    typer.Option("--usage/--no-usage", help="Tokens and times on stderr. Default: if stderr is a terminal."),
+    typer.Option("--usage/--no-usage", help="Tokens, cost, times on stderr. Default: if stderr is a terminal."),
 ]
 BaseUrl = Annotated[
     str | None, typer.Option("--base-url", metavar="URL", help="The provider's address, for this call.")

@@ -85,6 +85,11 @@ class Provider:
         return self.protocol == "test"
 
     @property
+    def is_free(self) -> bool:
+        """Whether nobody sends a bill: it is no vendor at all, or a server that the person starts."""
+        return self.offline or self.start_hint is not None
+
+    @property
     def spoken(self) -> str:
         """The protocol at the address in force."""
         return self.home_protocol if self.home_protocol and self.is_vendor else self.protocol

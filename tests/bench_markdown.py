@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from llmcli.messages import TextDelta
-from llmcli.render import Stderr, Stdout
+from llmcli.render import Stdout
 from llmcli.render.document import whole
 from llmcli.render.layout import Layout
 from llmcli.render.markdown import MarkdownRenderer
@@ -136,7 +136,7 @@ def streamed(text: str, pause_s: float) -> Callable[[], float]:
     """The work of a stream in pieces of about six characters."""
 
     def work() -> float:
-        renderer = MarkdownRenderer(Stdout(), Stderr(quiet=True), look(), thinking=False)
+        renderer = MarkdownRenderer(Stdout(), look())
         due = time.perf_counter()
         for piece in re.findall(r"\s*\S{1,6}|\s+", text):
             due += pause_s

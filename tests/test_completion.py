@@ -289,7 +289,7 @@ BREAKS = " \t\n\"'><=;|&(:"  # bash's own
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("llmcli ", ["ask", "chat", "providers", "models", "config"]),
+        ("llmcli ", ["ask", "chat", "providers", "models", "config", "keys"]),
         ("llmcli -m ", complete_model("")),
         ("llmcli -m op", complete_model("op")),
         ("llmcli -m ollama:", [name.removeprefix("ollama:") for name in complete_model("ollama:")]),

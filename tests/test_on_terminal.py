@@ -128,7 +128,7 @@ def test_thinking_before_and_between_leaves_the_text_whole(openai: FakeProvider)
 def test_a_dumb_terminal_gets_the_text_and_nothing_else(openai: FakeProvider) -> None:
     openai.answer(chat_reply("# A\n\n*b*", "\x1b[2J\n"))
     for options, env in ((), {"TERM": "dumb"}), (("--format", "text"), {}):
-        session = Session(*options, env=env)
+        session = Session("-q", *options, env=env)
         assert session.end() == 0
         assert session.sent.replace(b"\r", b"") == b"# A\n\n*b*[2J\n"
 
@@ -147,7 +147,7 @@ def test_markdown_in_a_pipe_is_a_page_without_escapes(openai: FakeProvider) -> N
 def test_no_color_keeps_shapes(openai: FakeProvider) -> None:
     openai.answer(chat_reply(TEXT))
     for options, env in (("--no-color",), {}), ((), {"NO_COLOR": "1"}), (("--theme", "none"), {}):
-        session = Session(*options, env=env)
+        session = Session("-q", *options, env=env)
         assert session.end() == 0
         assert set(re.findall(rb"\x1b\[([\d;]*)m", session.sent)) <= {
             b"0",

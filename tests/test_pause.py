@@ -9,7 +9,7 @@ import pytest
 
 from llmcli.errors import ClosedPipe
 from llmcli.messages import TextDelta
-from llmcli.render import Report, Stderr, Stdout
+from llmcli.render import Report, Stdout
 from llmcli.render.markdown import MarkdownRenderer
 from llmcli.render.theme import Look
 from tests.terminal import Terminal
@@ -48,7 +48,7 @@ def screen() -> Screen:
 
 @pytest.fixture
 def renderer(screen: Screen) -> MarkdownRenderer:
-    return MarkdownRenderer(screen, Stderr(quiet=True), Look(None), thinking=False)
+    return MarkdownRenderer(screen, Look(None))
 
 
 def test_others_write_where_the_open_block_was(screen: Screen, renderer: MarkdownRenderer) -> None:

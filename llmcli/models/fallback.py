@@ -60,7 +60,7 @@ class FallbackModel(Model):
                     raise
                 errors.append(error)
                 if following:
-                    yield AttemptFailed(error, f"{error.message}; asking {following.id}")
+                    yield AttemptFailed(error, f"{error.message}; asking {following.id}", following.id)
         raise FallbackExceptionGroup("every model of the chain failed", errors)
 
     def preview(self, messages: Sequence[ModelMessage], settings: ModelSettings) -> HTTPRequest:

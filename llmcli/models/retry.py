@@ -37,7 +37,7 @@ def with_retries(model: Model, messages: Sequence[ModelMessage], settings: Model
                 raise
             what = f"{error.status} from {model.id}" if error.status else error.message
             text = f"{what}, waiting {wait:.2g} s, retry {attempt + 1} of {settings.retries}"
-            yield AttemptFailed(error, text)
+            yield AttemptFailed(error, text, model.id, wait)
         time.sleep(wait)
 
 

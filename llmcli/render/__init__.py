@@ -1,4 +1,4 @@
-"""What the person and the script see. `show` picks the form of the reply; everything about it goes to stderr."""
+"""What the person and the script see: `show` feeds the reply to stdout, and what stands beside it to stderr."""
 
 from __future__ import annotations
 
@@ -7,19 +7,27 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from llmcli.messages import StreamEvent
+from llmcli.render.aside import Aside
 from llmcli.render.jsonl import JSONRenderer, NDJSONRenderer
 from llmcli.render.plain import ExtractRenderer, TextRenderer
 from llmcli.render.report import Report
 from llmcli.render.terminal import Stderr, Stdout
 
-__all__ = ["Renderer", "Report", "Stderr", "Stdout", "make_renderer", "show"]
+__all__ = ["Aside", "Renderer", "Report", "Stderr", "Stdout", "make_renderer", "show"]
 
 
 class Renderer(Protocol):
-    """Shows one reply."""
+    """Shows one reply on stdout, and nothing else."""
+
+    @property
+    def at_once(self) -> bool:
+        """Whether nothing is written before `end`."""
 
     def event(self, event: StreamEvent) -> None:
         """Show one event as it arrives. Raises ClosedPipe when nobody reads any more."""
+
+    def pause(self) -> None:
+        """Make room on the terminal, if it is one: something else is to be written there, on a line of its own."""
 
     def end(self, report: Report) -> None:
         """Finish, also after an error or Ctrl-C: `report` holds what had arrived and what went wrong."""
@@ -32,7 +40,6 @@ def make_renderer(
     stderr: Stderr,
     *,
     extract: bool,
-    thinking: bool,
     at_once: bool,
     theme: str,
     color: bool | None,
@@ -46,16 +53,17 @@ def make_renderer(
         return ExtractRenderer(stdout, stderr)
     steered = stdout.is_terminal and os.environ.get("TERM") != "dumb"
     if form == "text" or (form == "auto" and not steered):
-        return TextRenderer(stdout, stderr, thinking=thinking, at_once=at_once)
+        return TextRenderer(stdout, at_once=at_once)
     from llmcli.render.markdown import MarkdownRenderer, PageRenderer
     from llmcli.render.theme import find_look
 
-    renderer = MarkdownRenderer if steered and not at_once else PageRenderer
-    return renderer(stdout, stderr, find_look(theme, color, terminal=steered), thinking=thinking)
+    look = find_look(theme, color, terminal=steered)
+    return MarkdownRenderer(stdout, look) if steered and not at_once else PageRenderer(stdout, look)
 
 
-def show(events: Iterable[StreamEvent], renderer: Renderer, report: Report) -> None:
-    """Pull the reply through the renderer, and note in `report` when the first text came."""
+def show(events: Iterable[StreamEvent], renderer: Renderer, aside: Aside, report: Report) -> None:
+    """Pull the reply through both, and note in `report` when the first text came."""
     for event in events:
         report.note(event)
+        aside.event(event, renderer)
         renderer.event(event)

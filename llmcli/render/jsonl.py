@@ -13,11 +13,16 @@ from llmcli.render.terminal import Stdout
 class JSONRenderer:
     """`--format json`: one object at the end, also after a failure."""
 
+    at_once = True
+
     def __init__(self, stdout: Stdout) -> None:
         self._stdout = stdout
 
     def event(self, event: StreamEvent) -> None:
         """Nothing is shown before the end."""
+
+    def pause(self) -> None:
+        """See `Renderer.pause`."""
 
     def end(self, report: Report) -> None:
         """Write the object."""
@@ -26,6 +31,8 @@ class JSONRenderer:
 
 class NDJSONRenderer:
     """`--format ndjson`: `start`, then `text`, `thinking` and `notice`, then `end` with the whole object."""
+
+    at_once = False
 
     def __init__(self, stdout: Stdout, model: str) -> None:
         self._stdout = stdout
@@ -40,6 +47,9 @@ class NDJSONRenderer:
             self._write("thinking", {"text": event.text})
         elif isinstance(event, Notice | AttemptFailed):
             self._write("notice", {"text": event.text})
+
+    def pause(self) -> None:
+        """See `Renderer.pause`."""
 
     def end(self, report: Report) -> None:
         """The last line."""

@@ -7,10 +7,10 @@ from threading import Condition, Lock, Thread
 from typing import TYPE_CHECKING
 
 from llmcli.errors import LlmcliError
-from llmcli.messages import Notice, StreamEvent, TextDelta, ThinkingDelta
+from llmcli.messages import StreamEvent, TextDelta
 from llmcli.render.region import Region
 from llmcli.render.report import Report
-from llmcli.render.terminal import Stderr, Stdout
+from llmcli.render.terminal import Stdout
 from llmcli.render.theme import Look
 
 if TYPE_CHECKING:
@@ -25,19 +25,20 @@ _SHARE = 5  # a frame may take one part in so many of the thread's time: a giant
 class PageRenderer:
     """The whole reply as Markdown when it is over: for a pipe, a file, and --no-stream."""
 
-    def __init__(self, stdout: Stdout, stderr: Stderr, look: Look, *, thinking: bool) -> None:
+    at_once = True
+
+    def __init__(self, stdout: Stdout, look: Look) -> None:
         self._stdout = stdout
-        self._stderr = stderr
         self._look = look
-        self._thinking = thinking
 
     def event(self, event: StreamEvent) -> None:
         """See `Renderer.event`; the text waits for the end."""
-        _aside(event, self._stderr, self._thinking)
+
+    def pause(self) -> None:
+        """See `Renderer.pause`; nothing of this one is on the screen."""
 
     def end(self, report: Report) -> None:
         """Write the page, also of a reply that broke off."""
-        self._stderr.fresh_line()
         if report.response and report.response.text:
             document = _document(self._look)
             document.feed(report.response.text)
@@ -51,11 +52,11 @@ class MarkdownRenderer:
     twelve times a second. Only `pause` and `end` wait for it. Ctrl-C never meets it: what it draws is drawn whole.
     """
 
-    def __init__(self, stdout: Stdout, stderr: Stderr, look: Look, *, thinking: bool) -> None:
+    at_once = False
+
+    def __init__(self, stdout: Stdout, look: Look) -> None:
         self._stdout = stdout
-        self._stderr = stderr
         self._look = look
-        self._thinking = thinking
         self._region = Region(stdout.steer, stdout.size)
         self._pieces: list[str] = []  # that arrived and are not yet in the document
         self._document: Document | None = None
@@ -73,14 +74,10 @@ class MarkdownRenderer:
         if self._failure:
             raise self._failure
         if isinstance(event, TextDelta):
-            self._stderr.fresh_line()
             with self._state:
                 self._pieces.append(event.text)
                 self._due = self._any = True
                 self._state.notify()
-        elif isinstance(event, ThinkingDelta | Notice):
-            self.pause()
-            _aside(event, self._stderr, self._thinking)
 
     def pause(self) -> None:
         """Make room for others to write: the open block leaves the screen, and comes back with the next text."""
@@ -99,7 +96,6 @@ class MarkdownRenderer:
         self._thread.join()
         if self._failure:
             raise self._failure
-        self._stderr.fresh_line()
         self._draw(last=True)
 
     def _draw_on(self) -> None:
@@ -143,10 +139,3 @@ def _document(look: Look) -> Document:
     from llmcli.render.layout import Layout
 
     return Document(Layout(look))
-
-
-def _aside(event: StreamEvent, stderr: Stderr, thinking: bool) -> None:
-    if isinstance(event, ThinkingDelta) and thinking:
-        stderr.write(event.text, dim=True)
-    elif isinstance(event, Notice):
-        stderr.line(f"note: {event.text}")

@@ -1,44 +1,44 @@
-"""The reply as text, as it arrives: byte for byte into a pipe, harmless on a terminal; reasoning on stderr."""
+"""The reply as text, as it arrives: byte for byte into a pipe, harmless on a terminal."""
 
 from __future__ import annotations
 
 import re
 
 from llmcli.errors import ReplyMismatch
-from llmcli.messages import AttemptFailed, Notice, StreamEvent, TextDelta, ThinkingDelta
+from llmcli.messages import StreamEvent, TextDelta
 from llmcli.render.report import Report
 from llmcli.render.terminal import Stderr, Stdout
 
 
 class TextRenderer:
-    """The text on stdout, nothing else; `thinking` shows the reasoning on stderr, `at_once` waits for the end."""
+    """The text on stdout; with `at_once` it waits for the end."""
 
-    def __init__(self, stdout: Stdout, stderr: Stderr, *, thinking: bool, at_once: bool) -> None:
+    def __init__(self, stdout: Stdout, *, at_once: bool) -> None:
+        self.at_once = at_once
         self._stdout = stdout
-        self._stderr = stderr
-        self._thinking = thinking
-        self._at_once = at_once
         self._last = "\n"
 
     def event(self, event: StreamEvent) -> None:
         """See `Renderer.event`."""
-        if isinstance(event, TextDelta):
-            if not self._at_once:
-                self._write(event.text)
-        elif isinstance(event, ThinkingDelta) and self._thinking:
-            self._stderr.write(event.text, dim=True)
-        elif isinstance(event, Notice | AttemptFailed):
-            self._stderr.line(f"note: {event.text}")
+        if isinstance(event, TextDelta) and not self.at_once:
+            self._write(event.text)
+
+    def pause(self) -> None:
+        """See `Renderer.pause`: what others write begins a line, also where the text has not ended one."""
+        if self._stdout.is_terminal:
+            self._end_line()
 
     def end(self, report: Report) -> None:
         """A newline, only where the text does not end in one."""
-        if self._at_once and report.response:
+        if self.at_once and report.response:
             self._write(report.response.text)
+        self._end_line()
+
+    def _end_line(self) -> None:
         if self._last != "\n":
-            self._stdout.write("\n")
+            self._write("\n")
 
     def _write(self, text: str) -> None:
-        self._stderr.fresh_line()
         self._last = text[-1:] or self._last  # before the write, so that Ctrl-C in between loses no newline
         self._stdout.write(text)
 
@@ -46,14 +46,17 @@ class TextRenderer:
 class ExtractRenderer:
     """`--extract`: only the first fenced code block, when the reply is over."""
 
+    at_once = True
+
     def __init__(self, stdout: Stdout, stderr: Stderr) -> None:
         self._stdout = stdout
         self._stderr = stderr
 
     def event(self, event: StreamEvent) -> None:
         """Nothing is shown before the end."""
-        if isinstance(event, Notice | AttemptFailed):
-            self._stderr.line(f"note: {event.text}")
+
+    def pause(self) -> None:
+        """See `Renderer.pause`."""
 
     def end(self, report: Report) -> None:
         """Write the block. Where there is none the paid reply goes to stderr, and the report becomes an error."""

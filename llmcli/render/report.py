@@ -10,10 +10,20 @@ from typing import Any
 
 from llmcli.errors import FallbackExceptionGroup, Interrupted, LlmcliError, ProviderError, redact
 from llmcli.messages import AttemptFailed, ModelResponse, StreamEvent, TextDelta
+from llmcli.render.duration import in_short
 from llmcli.usage import Usage
 
 __all__ = ["Report"]
 
+# How the usage line says that a reply is not whole; a whole one needs no word.
+_SHORT = {
+    "stop": "",
+    "length": "cut",
+    "content_filter": "withheld",
+    "tool_call": "asks for a tool",
+    "error": "broken off",
+    "limit": "stopped at a limit",
+}
 SCHEMA = 1  # of the JSON object; a change of meaning counts it up
 
 
@@ -53,7 +63,7 @@ class Report:
     def cost_usd(self) -> float | None:
         """What the reply cost, by estimate; None where the price or the tokens are not known."""
         response = self.response
-        if response is None or response.served_by is None or response.usage.total_tokens is None:
+        if response is None or response.served_by is None:
             return None
         return self.price(response.served_by, response.usage)
 
@@ -95,32 +105,52 @@ class Report:
         }
 
     def usage_line(self) -> str:
-        """`openai:gpt-6-luna · 57 in (12 cached) · 8 out (3 reasoning) · 65 tokens · 1.2 s, first text 0.4 s`."""
+        """`openai:gpt-6-luna · 57 in (12 cached) · 8 out (3 reasoning) · 65 tokens · $0.000010 est. · 1.2 s`.
+
+        Behind the time stands that of the first text. What the provider did not tell is unknown.
+        """
         response = self.response
         if response is None:
             return self.model
-        usage, details = response.usage, response.usage.details or {}
-        told = [
-            _count(usage.request_tokens, "in", details.get("cached_tokens"), "cached"),
-            _count(usage.response_tokens, "out", details.get("reasoning_tokens"), "reasoning"),
-            _count(usage.total_tokens, "tokens"),
-        ]
-        if usage.request_tokens is None and usage.response_tokens is None and usage.total_tokens is None:
-            told = ["unknown tokens"]
+        times = in_short(self.duration_s or 0.0)
+        if self.first_text_s is not None:
+            times += f", first text {in_short(self.first_text_s)}"
         parts = [
             response.served_by or self.model,
-            *told,
-            f"{self.duration_s or 0:.1f} s"
-            + (f", first text {self.first_text_s:.1f} s" if self.first_text_s is not None else ""),
+            _SHORT.get(response.finish_reason, response.finish_reason),
+            *_counts(response.usage),
+            self._cost(),
+            times,
         ]
-        if response.finish_reason != "stop":
-            parts.insert(1, response.finish_reason)
-        return " · ".join(parts)
+        return " · ".join(filter(None, parts))
+
+    def _cost(self) -> str:
+        usd = self.cost_usd
+        if usd is None:
+            return "unknown cost"
+        return f"{_dollars(usd)} est." if usd else ""
+
+
+def _counts(usage: Usage) -> list[str]:
+    if usage.request_tokens is None and usage.response_tokens is None and usage.total_tokens is None:
+        return ["unknown tokens"]
+    details = usage.details or {}
+    return [
+        _count(usage.request_tokens, "in", details.get("cached_tokens"), "cached"),
+        _count(usage.response_tokens, "out", details.get("reasoning_tokens"), "reasoning"),
+        _count(usage.total_tokens, "token" if usage.total_tokens == 1 else "tokens"),
+    ]
 
 
 def _count(number: int | None, unit: str, part: int | None = None, part_name: str = "") -> str:
     told = f"unknown {unit}" if number is None else f"{number:,} {unit}"
     return f"{told} ({part:,} {part_name})" if part else told
+
+
+def _dollars(usd: float) -> str:
+    """Cents, or as many digits as make two that say something, up to six: `$12.34`, `$0.012`, `$0.000010`."""
+    exponent = int(f"{usd:.1e}".partition("e")[2])
+    return f"${usd:,.{min(max(2, 1 - exponent), 6)}f}" if usd >= 0.000001 else "less than $0.000001"
 
 
 def _rounded(seconds: float | None) -> float | None:

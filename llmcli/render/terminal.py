@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import re
 import sys
-from contextlib import suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import TextIO
 
 from llmcli.errors import ClosedPipe, FallbackExceptionGroup, LlmcliError, redact
@@ -24,6 +25,16 @@ def harmless(text: str) -> str:
 def _abandon(stream: TextIO) -> None:
     """Point a stream at nothing, so that the interpreter's last flush does not fail as well."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _size(stream: TextIO | None) -> tuple[int, int]:
+    """Columns and rows of a terminal, now; COLUMNS, or else 80, and 24 where there is none that tells."""
+    with suppress(OSError, AttributeError):
+        size = os.get_terminal_size(stream.fileno() if stream else -1)
+        if size.columns and size.lines:
+            return size.columns, size.lines
+    columns = os.environ.get("COLUMNS", "")
+    return int(columns) if columns.isdecimal() and int(columns) else 80, 24
 
 
 class Stdout:
@@ -55,13 +66,8 @@ class Stdout:
             raise LlmcliError(f"cannot write to stdout: {error.strerror}", kind="output") from error
 
     def size(self) -> tuple[int, int]:
-        """Columns and rows of the terminal, now; COLUMNS, or else 80, and 24 where there is none that tells."""
-        with suppress(OSError, AttributeError):
-            size = os.get_terminal_size(sys.stdout.fileno())
-            if size.columns and size.lines:
-                return size.columns, size.lines
-        columns = os.environ.get("COLUMNS", "")
-        return int(columns) if columns.isdecimal() and int(columns) else 80, 24
+        """Columns and rows: see `_size`."""
+        return _size(sys.stdout)
 
     def flush(self) -> None:
         """See to it that what others have printed is out; raises as `write` does."""
@@ -72,14 +78,18 @@ class Stdout:
 class Stderr:
     """Standard error: lines about the reply, dim where the terminal can, nothing but errors with `quiet`.
 
-    None of the `secrets` gets through.
+    None of the `secrets` gets through. `is_live` is a terminal whose rows may change after they were written;
+    `at_start` tells whether the next character begins a line. Whoever draws such rows sets `room`: they are off the
+    screen as long as something else is written.
     """
 
     def __init__(self, *, quiet: bool = False, color: bool | None = None) -> None:
         self.is_terminal = sys.stderr is not None and sys.stderr.isatty()
+        self.is_live = self.is_terminal and not quiet and os.environ.get("TERM") != "dumb"
+        self.at_start = True
+        self.room: Callable[[], AbstractContextManager[None]] = nullcontext
         self.secrets: frozenset[str] = frozenset()
         self._quiet = quiet
-        self._at_start = True
         self.color(color)
 
     def color(self, wanted: bool | None) -> None:
@@ -89,19 +99,35 @@ class Stderr:
 
     def write(self, text: str, *, dim: bool = False) -> None:
         """Write text as it comes; a stderr that nobody reads is no reason to fail."""
-        text = harmless(redact(text, self.secrets))
-        if not text or sys.stderr is None:
+        text = self.shown(text)
+        if text:
+            with self.room():
+                self.at_start = text.endswith("\n")
+                self.steer(self.dimmed(text) if dim else text)
+
+    def shown(self, text: str) -> str:
+        """The text without what steers a terminal, and without the secrets."""
+        return harmless(redact(text, self.secrets))
+
+    def dimmed(self, text: str) -> str:
+        """The text as it is dimmed on this terminal."""
+        return f"\x1b[2m{text}\x1b[22m" if self._styled else text
+
+    def steer(self, text: str) -> None:
+        """Write what may hold escape sequences, all of them ours; never fails."""
+        if sys.stderr is None:
             return
-        self._at_start = text.endswith("\n")
-        if dim and self._styled:
-            text = f"\x1b[2m{text}\x1b[22m"
         try:
             sys.stderr.write(text)
             sys.stderr.flush()
         except UnicodeError:
-            self.write(text.encode("ascii", "backslashreplace").decode())
+            self.steer(text.encode("ascii", "backslashreplace").decode())
         except OSError:
             _abandon(sys.stderr)
+
+    def size(self) -> tuple[int, int]:
+        """Columns and rows: see `_size`."""
+        return _size(sys.stderr)
 
     def line(self, text: str, *, dim: bool = False) -> None:
         """A line of its own; not with --quiet."""
@@ -121,5 +147,5 @@ class Stderr:
 
     def fresh_line(self) -> None:
         """End a line that was begun."""
-        if not self._at_start:
+        if not self.at_start:
             self.write("\n")

@@ -94,7 +94,9 @@ class Line:
 
     def redraw(self) -> None:
         """Show the bar anew; from any thread, and nothing where no line is read."""
-        self._prompt.app.invalidate()
+        if loop := self._prompt.app.loop:
+            with suppress(RuntimeError):  # the line has just been sent
+                loop.call_soon_threadsafe(self._prompt.app.invalidate)
 
     @contextmanager
     def quiet_keys(self) -> Iterator[None]:

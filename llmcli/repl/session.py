@@ -11,7 +11,7 @@ from importlib import import_module
 from llmcli.config import Config
 from llmcli.conversation import Conversation
 from llmcli.errors import ClosedPipe, Interrupted, LlmcliError, UserError
-from llmcli.exchange import exchange, finish, renderer_for
+from llmcli.exchange import aside_for, exchange, finish, renderer_for
 from llmcli.prompt import Stdin
 from llmcli.providers import split_model
 from llmcli.render import Report, Stderr, Stdout
@@ -72,7 +72,7 @@ class Session:
         report = Report(self.model_name, price=conversation.price)
         renderer = renderer_for(self.options, self.config, report, self.stdout, self.stderr)
         before = len(conversation.replies)
-        exchange(conversation, prompt, renderer, report)
+        exchange(conversation, prompt, renderer, aside_for(self.options, self.config, self.stderr), report)
         if len(conversation.replies) > before:
             self.unanswered = None
             self.files.clear()
