@@ -13,7 +13,7 @@ from llmcli.messages import AttemptFailed, ModelResponse, StreamEvent, TextDelta
 from llmcli.render.duration import in_short
 from llmcli.usage import Usage
 
-__all__ = ["Report"]
+__all__ = ["Report", "cost_in_words"]
 
 # How the usage line says that a reply is not whole; a whole one needs no word.
 _SHORT = {
@@ -119,16 +119,10 @@ class Report:
             response.served_by or self.model,
             _SHORT.get(response.finish_reason, response.finish_reason),
             *_counts(response.usage),
-            self._cost(),
+            cost_in_words(self.cost_usd),
             times,
         ]
         return " · ".join(filter(None, parts))
-
-    def _cost(self) -> str:
-        usd = self.cost_usd
-        if usd is None:
-            return "unknown cost"
-        return f"{_dollars(usd)} est." if usd else ""
 
 
 def _counts(usage: Usage) -> list[str]:
@@ -147,10 +141,17 @@ def _count(number: int | None, unit: str, part: int | None = None, part_name: st
     return f"{told} ({part:,} {part_name})" if part else told
 
 
-def _dollars(usd: float) -> str:
-    """Cents, or as many digits as make two that say something, up to six: `$12.34`, `$0.012`, `$0.000010`."""
-    exponent = int(f"{usd:.1e}".partition("e")[2])
-    return f"${usd:,.{min(max(2, 1 - exponent), 6)}f}" if usd >= 0.000001 else "less than $0.000001"
+def cost_in_words(usd: float | None) -> str:
+    """`$12.34 est.`, `$0.000010 est.`: cents, or two digits that say something, up to six places.
+
+    Nothing where nobody sends a bill; `unknown cost` where no price is known.
+    """
+    if usd is None:
+        return "unknown cost"
+    if 0 < usd < 0.000001:
+        return "less than $0.000001 est."
+    places = min(max(2, 1 - int(f"{usd:.1e}".partition("e")[2])), 6)
+    return f"${usd:,.{places}f} est." if usd else ""
 
 
 def _rounded(seconds: float | None) -> float | None:

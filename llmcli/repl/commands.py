@@ -226,7 +226,7 @@ def _usage(session: Session, argument: str) -> None:
 
 def _used(model: str, one: Spent) -> Sequence[str]:
     counts = (one.usage.request_tokens, one.usage.response_tokens, one.usage.total_tokens)
-    return model, one.cost, str(one.usage.requests), *("unknown" if n is None else f"{n:,}" for n in counts)
+    return model, one.cost or "free", str(one.usage.requests), *("unknown" if n is None else f"{n:,}" for n in counts)
 
 
 # Two have commands of their own; the way to the provider is laid when the session begins.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from llmcli.catalogue import context_window
 from llmcli.conversation import Conversation
 from llmcli.messages import ModelResponse
+from llmcli.render.report import cost_in_words
 from llmcli.render.terminal import harmless
 from llmcli.repl.session import Session
 from llmcli.usage import Usage
@@ -33,10 +34,8 @@ class Spent:
     @property
     def cost(self) -> str:
         """For the person: an estimate, and what it lacks."""
-        if self.usd is None:
-            return "cost unknown"
-        told = f"${self.usd:.6f}" if 0 < self.usd < 0.01 else f"${self.usd:.2f}"
-        return f"{told} est." + (" + unknown" if self.unpriced else "")
+        told = cost_in_words(self.usd)
+        return f"{told} + unknown" if self.unpriced and self.usd else told
 
 
 def spent(conversation: Conversation, model: str | None = None) -> Spent:
