@@ -38,10 +38,13 @@ class _AskByDefault(Quick, TyperGroup):
         return ["[OPTIONS] [PROMPT]...  |  COMMAND"]
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """The options of `ask` are those of the whole command."""
+        """The options of `ask` are those of the whole command, in sections."""
         params = [*self.commands["ask"].get_params(ctx)[:-1], *self.get_params(ctx)]
-        with formatter.section("Options"):
-            formatter.write_dl([record for param in params if (record := param.get_help_record(ctx))])
+        records = {param.name: record for param in params if (record := param.get_help_record(ctx))}
+        sections = {title: [records.pop(name) for name in names] for title, names in opt.SECTIONS.items()}
+        for title, rows in (*sections.items(), ("Besides", list(records.values()))):
+            with formatter.section(title):
+                formatter.write_dl(rows)
         self.format_commands(ctx, formatter)
 
     def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:

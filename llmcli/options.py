@@ -9,6 +9,21 @@ import typer
 from llmcli.completion import complete_model
 from llmcli.messages import Effort
 
+# The sections of --help, in order, and their parameters; what is in none of them comes last.
+SECTIONS = {
+    "What is asked": ("prompt", "model", "system", "file"),
+    "The reply": ("format", "json", "extract", "thinking", "usage", "stream", "theme", "color", "allow_incomplete"),
+    "The model": ("effort", "temperature", "top_p", "max_tokens", "seed", "stop", "option", "user_id", "lenient"),
+    "The way there": (
+        *("api_key_file", "base_url", "proxy", "ca_file", "timeout", "retries", "region", "project"),
+        "service_account",
+    ),
+    "Limits": (
+        *("max_cost", "allow_unknown_cost", "request_limit", "request_tokens_limit", "response_tokens_limit"),
+        "total_tokens_limit",
+    ),
+}
+
 Prompt = Annotated[
     list[str] | None, typer.Argument(metavar="PROMPT", help="The prompt; - is stdin.", show_default=False)
 ]
@@ -78,7 +93,7 @@ Retries = Annotated[
     int | None,
     typer.Option(min=0, max=100, metavar="NUMBER", help="Tries after one that failed, if it may pass. Default: 2."),
 ]
-RequestLimit = Annotated[int | None, typer.Option(min=0, metavar="NUMBER", help="Most requests of a session.")]
+RequestLimit = Annotated[int | None, typer.Option(min=0, metavar="NUMBER", help="Most requests.")]
 RequestTokensLimit = Annotated[int | None, typer.Option(min=0, metavar="NUMBER", help="Most tokens in.")]
 ResponseTokensLimit = Annotated[int | None, typer.Option(min=0, metavar="NUMBER", help="Most tokens out.")]
 TotalTokensLimit = Annotated[int | None, typer.Option(min=0, metavar="NUMBER", help="Most tokens in and out.")]
