@@ -42,7 +42,7 @@ _ANSI: Mapping[str, str] = {
     "Generic.Deleted": "red",
     "Generic.Prompt": "dim",
 }
-# Of the 256 colours, which every terminal of this century has; each at 4.5 to 1 or more on its background.
+# Of the 256 colours, which every terminal of this century has; their contrast to black, or white, is 4.5 to 1 or more.
 _DARK: Mapping[str, str] = {
     **_ANSI,
     "mark": "color(245)",
