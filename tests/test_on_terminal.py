@@ -16,7 +16,6 @@ from tests.screen import Screen
 from tests.terminal import Terminal
 from tests.test_markdown import ELEMENTS
 
-_HANG_S = 60  # only a process that hangs takes so long
 TEXT = "\n\n".join(ELEMENTS[name] for name in ("headings", "list with code", "table", "quotes", "code", "wide"))
 
 
