@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Timer
 
 from llmcli.config import bare_config, load_config
 from llmcli.conversation import Conversation
 from llmcli.errors import Interrupted, LlmcliError, UserError
-from llmcli.exchange import aside_for, exchange, finish, renderer_for
+from llmcli.exchange import aside_for, exchange, finish, renderer_for, shows_cost
 from llmcli.models import HTTPRequest
 from llmcli.prompt import Stdin, read_prompt
 from llmcli.render import Report, Stderr, Stdout
 from llmcli.start import Options, open_conversation
 
 __all__ = ["ask"]
+
+_PRICES_AFTER_S = 0.3  # when what shows the first words has been imported
 
 
 def ask(options: Options) -> int:
@@ -44,9 +49,25 @@ def ask(options: Options) -> int:
         report.close(None, error)
     renderer = renderer_for(options, config, report, stdout, stderr)
     if conversation and not report.error:
-        exchange(conversation, prompt, renderer, aside_for(options, config, stderr), report)
+        with _prices_loaded_meanwhile(shows_cost(config, stderr)):
+            exchange(conversation, prompt, renderer, aside_for(options, config, stderr), report)
         stderr.secrets |= conversation.model.secrets  # again: tokens come with the request
     return finish(report, renderer, options, config, stderr)
+
+
+@contextmanager
+def _prices_loaded_meanwhile(wanted: bool) -> Iterator[None]:
+    """Load the price list while the provider talks; of a reply that is soon over, only its cost has to wait for it."""
+    from llmcli.catalogue import load_prices
+
+    timer = Timer(_PRICES_AFTER_S, load_prices)
+    timer.daemon = True
+    if wanted:
+        timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _dry_run(conversation: Conversation, prompt: str, stdout: Stdout, stderr: Stderr) -> int:

@@ -19,7 +19,7 @@ from llmcli.usage import Usage
 if TYPE_CHECKING:
     from genai_prices.types import MatchLogic, ModelInfo
 
-__all__ = ["KnownModel", "context_window", "cost_of", "known_models"]
+__all__ = ["KnownModel", "context_window", "cost_of", "known_models", "load_prices"]
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,13 @@ class KnownModel:
     input_usd: Decimal | None = None
     output_usd: Decimal | None = None
     tiered: bool = False
+
+
+def load_prices() -> None:
+    """Load the list, so that who asks later need not wait; any thread may."""
+    from genai_prices.data_snapshot import get_snapshot
+
+    get_snapshot()
 
 
 def known_models(row: Provider) -> list[KnownModel]:

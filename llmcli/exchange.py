@@ -19,7 +19,7 @@ from llmcli.messages import ModelResponse
 from llmcli.render import Aside, Renderer, Report, Stderr, Stdout, make_renderer, show
 from llmcli.start import Options
 
-__all__ = ["aside_for", "exchange", "finish", "renderer_for"]
+__all__ = ["aside_for", "exchange", "finish", "renderer_for", "shows_cost"]
 
 
 def renderer_for(options: Options, config: Config, report: Report, stdout: Stdout, stderr: Stderr) -> Renderer:
@@ -39,6 +39,11 @@ def renderer_for(options: Options, config: Config, report: Report, stdout: Stdou
 def aside_for(options: Options, config: Config, stderr: Stderr) -> Aside:
     """What stands beside the reply, as options and settings ask for it."""
     return Aside(stderr, thinking=False if options.quiet else config["thinking"])
+
+
+def shows_cost(config: Config, stderr: Stderr) -> bool:
+    """Whether what is said about a reply will hold its cost."""
+    return config["format"] in ("json", "ndjson") or _wanted(config["usage"], stderr)
 
 
 def exchange(conversation: Conversation, prompt: str, renderer: Renderer, aside: Aside, report: Report) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import signal
+import subprocess
 import sys
 from typing import Any
 
@@ -146,12 +148,24 @@ main()
 """
 
 
-def test_prices_are_loaded_when_the_reply_is_whole_on_the_screen(openai: FakeProvider) -> None:
+def test_prices_are_loaded_while_the_provider_talks(openai: FakeProvider) -> None:
+    openai.answer(sse(chat_chunk({"content": "one"}), end=None), stall=True)
+    command = [sys.executable, "-c", SAYS_WHEN_PRICES_ARE_LOADED, "hi", "--usage"]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout
+        assert process.stderr
+        assert process.stdout.read(3) == b"one"
+        assert process.stderr.readline() == b"[prices]\n"
+        process.send_signal(signal.SIGINT)
+        assert "interrupted" in process.stderr.readline().decode()
+
+
+def test_the_cost_of_a_short_reply_is_loaded_for_it(openai: FakeProvider) -> None:
     openai.answer(chat_reply("one", " two"))
-    with Screen("hi", command=(sys.executable, "-c", SAYS_WHEN_PRICES_ARE_LOADED)) as screen:
+    with Screen("hi", "--usage", on=(), command=(sys.executable, "-c", SAYS_WHEN_PRICES_ARE_LOADED)) as screen:
         assert screen.end() == 0
-        text, prices, usage = screen.rows[:3]
-        assert (text, prices) == ("one two", "[prices]")
+        prices, usage = screen.stderr.decode().splitlines()
+        assert (prices, screen.stdout) == ("[prices]", b"one two\n")
         assert usage.startswith("openai:gpt-6-luna · 8 in")
 
 

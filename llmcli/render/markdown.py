@@ -10,7 +10,7 @@ from llmcli.errors import LlmcliError
 from llmcli.messages import StreamEvent, TextDelta
 from llmcli.render.region import Region
 from llmcli.render.report import Report
-from llmcli.render.terminal import Stdout
+from llmcli.render.terminal import Stdout, harmless
 from llmcli.render.theme import Look
 
 if TYPE_CHECKING:
@@ -48,8 +48,9 @@ class PageRenderer:
 class MarkdownRenderer:
     """The reply as it arrives, on a terminal that can move its cursor.
 
-    The thread imports what it needs while the provider still thinks, then draws as soon as there is text, at most
-    twelve times a second. Only `pause` and `end` wait for it. Ctrl-C never meets it: what it draws is drawn whole.
+    One thread imports what it takes while the provider still thinks; another draws as soon as there is text, at most
+    twelve times a second, and the bare text as long as nothing else can be drawn. Only `pause` and `end` wait for them.
+    Ctrl-C never meets them: what is drawn is drawn whole.
     """
 
     at_once = False
@@ -59,15 +60,18 @@ class MarkdownRenderer:
         self._look = look
         self._region = Region(stdout.steer, stdout.size)
         self._pieces: list[str] = []  # that arrived and are not yet in the document
-        self._document: Document | None = None
-        self._state = Condition()  # guards the four below
+        self._document: Document | None = None  # not before what lays it out is imported
+        self._state = Condition()  # guards the five below, and these two
         self._due = False  # there is something new to draw
+        self._paused = False  # until more text comes
         self._over = False
         self._any = False
         self._failure: LlmcliError | None = None
         self._screen = Lock()  # held by whoever draws
-        self._thread = Thread(target=self._draw_on, daemon=True, name="markdown")
-        self._thread.start()
+        self._loading = Thread(target=self._load, daemon=True, name="markdown imports")
+        self._drawing = Thread(target=self._draw_on, daemon=True, name="markdown")
+        self._loading.start()
+        self._drawing.start()
 
     def event(self, event: StreamEvent) -> None:
         """See `Renderer.event`."""
@@ -76,13 +80,13 @@ class MarkdownRenderer:
         if isinstance(event, TextDelta):
             with self._state:
                 self._pieces.append(event.text)
-                self._due = self._any = True
+                self._due, self._any, self._paused = True, True, False
                 self._state.notify()
 
     def pause(self) -> None:
         """Make room for others to write: the open block leaves the screen, and comes back with the next text."""
         with self._state:
-            self._due = False
+            self._due, self._paused = False, True
         with self._screen:
             self._region.clear()
 
@@ -93,13 +97,20 @@ class MarkdownRenderer:
             self._state.notify()
         if not self._any:
             return
-        self._thread.join()
+        self._drawing.join()
+        self._loading.join()
         if self._failure:
             raise self._failure
         self._draw(last=True)
 
+    def _load(self) -> None:
+        document = _document(self._look)
+        with self._state:
+            self._document = document
+            self._due = self._any and not self._paused
+            self._state.notify()
+
     def _draw_on(self) -> None:
-        _document(self._look)  # the imports
         try:
             while self._wait():
                 begun = time.thread_time()
@@ -122,9 +133,13 @@ class MarkdownRenderer:
                 if not (self._due or last):  # paused meanwhile
                     return
                 self._due = False
-                pieces, self._pieces = self._pieces, []
-            document = self._document = self._document or _document(self._look)
-            document.feed("".join(pieces))
+                document, text = self._document, "".join(self._pieces)
+                if document:
+                    self._pieces.clear()
+            if not document:  # the first words do not wait for it
+                self._region.draw(harmless(text).split("\n"))
+                return
+            document.feed(text)
             columns, height = self._stdout.size()
             if last:
                 self._region.draw((), document.rest(columns))

@@ -127,11 +127,12 @@ class Session:
 
     def load(self) -> None:
         """Import what the first reply needs, and the price list; that takes a moment, and until then nobody asks it."""
-        from llmcli.catalogue import context_window
+        from llmcli.catalogue import load_prices
 
         if self.stdout.is_terminal:
-            import_module("llmcli.render.markdown")
-        context_window("test", self.config.providers)
+            import_module("llmcli.render.document")
+            import_module("llmcli.render.layout")
+        load_prices()
         self.prices_loaded = True
 
     def _providers(self, name: str) -> list[str]:
