@@ -22,11 +22,17 @@ _PATIENCE_S = 60  # far more than anything takes: only a hang gets there
 
 
 class _Screen(pyte.HistoryScreen):
-    """A screen that answers what the process asks of its terminal."""
+    """A screen that answers what the process asks of its terminal; what is dim, which pyte does not know, blinks."""
 
     def __init__(self, columns: int, rows: int, answer: Callable[[bytes], None]) -> None:
         super().__init__(columns, rows, history=5000)
         self._answer = answer
+
+    def select_graphic_rendition(self, *attrs: int, **more: bool) -> None:
+        """See `pyte.Screen.select_graphic_rendition`."""
+        if attrs[:1] not in ((38,), (48,)):  # these are followed by a colour's number
+            attrs = tuple(code for attr in attrs for code in {2: (5,), 22: (22, 25)}.get(attr, (attr,)))
+        super().select_graphic_rendition(*attrs, **more)
 
     def write_process_input(self, data: str) -> None:
         """See `pyte.Screen.write_process_input`."""
@@ -51,8 +57,8 @@ class Terminal:
         self.raw = b""
         self._terminal, inner = os.openpty()
         fcntl.ioctl(inner, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-        self._screen = _Screen(columns, rows, self._write)
-        self._stream = pyte.ByteStream(self._screen)
+        self.screen = _Screen(columns, rows, self._write)
+        self._stream = pyte.ByteStream(self.screen)
         self.process = subprocess.Popen(
             [*command, *args],
             **{"stdin": inner, "stdout": inner, "stderr": inner, **streams},
@@ -92,8 +98,8 @@ class Terminal:
     @property
     def lines(self) -> list[str]:
         """What is on the screen and above it, without blanks at the ends."""
-        above = ["".join(row[at].data for at in range(self._screen.columns)) for row in self._screen.history.top]
-        return [line.rstrip() for line in (*above, *self._screen.display)]
+        above = ["".join(row[at].data for at in range(self.screen.columns)) for row in self.screen.history.top]
+        return [line.rstrip() for line in (*above, *self.screen.display)]
 
     @property
     def text(self) -> str:
@@ -103,7 +109,7 @@ class Terminal:
     @property
     def bar(self) -> str:
         """The bottom line."""
-        return self._screen.display[-1].strip()
+        return self.screen.display[-1].strip()
 
     @property
     def waiting(self) -> bool:
@@ -116,13 +122,13 @@ class Terminal:
         row = self._prompt_row()
         if row is None:
             return ""
-        cursor = self._screen.cursor
-        rows = [*self._screen.display[row : cursor.y], self._screen.display[cursor.y][: cursor.x]]
+        cursor = self.screen.cursor
+        rows = [*self.screen.display[row : cursor.y], self.screen.display[cursor.y][: cursor.x]]
         return "\n".join(one[2:].rstrip() for one in rows)
 
     def _prompt_row(self) -> int | None:
-        shown = self._screen.display
-        for row in range(self._screen.cursor.y, -1, -1):
+        shown = self.screen.display
+        for row in range(self.screen.cursor.y, -1, -1):
             if shown[row].startswith("> "):
                 return row
             if not shown[row].startswith("  "):
