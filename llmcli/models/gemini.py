@@ -99,12 +99,15 @@ class GeminiModel(HTTPModel):
 
     def read(self, events: Iterable[Event], reply: Reply) -> Iterator[StreamEvent]:
         """See `ProtocolModel.read`. There is no end marker: a stream without a finish reason was cut."""
+        last_told: Mapping[str, Any] = {}
         counts: dict[str, Any] = {}  # in every chunk, cumulative; one that is missing stays as it was
         for name, data in events:
             if data.get("error"):
                 raise provider_error(self.id, None, data, secret=self.key)
             yield from reply.start(data.get("modelVersion"))
-            if told := data.get("usageMetadata"):
+            told = data.get("usageMetadata")
+            if told and told != last_told:
+                last_told = told
                 counts |= given(told)
                 yield from reply.usage(_usage(counts))
             candidates = data.get("candidates") or ()

@@ -129,10 +129,9 @@ class OpenAIModel(SDKModel):
             if choices or not failed:
                 yield from reply.start(data.get("model"))
             # In the last chunk with a choice, in one after it, or in every chunk; Groq has a place of its own.
-            for told in ((data.get("x_groq") or {}).get("usage"), data.get("usage")):
-                if told:
-                    counts |= given(told)
-                    yield from reply.usage(_usage(counts))
+            if told := data.get("usage") or ("x_groq" in data and data["x_groq"].get("usage")):
+                counts |= given(told)
+                yield from reply.usage(_usage(counts))
             for choice in choices:
                 if not choice.get("index"):  # of several, the first
                     yield from _choice(choice, reply, whole=name == BODY)
