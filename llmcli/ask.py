@@ -8,7 +8,7 @@ import os
 from llmcli.config import bare_config, load_config
 from llmcli.conversation import Conversation
 from llmcli.errors import Interrupted, LlmcliError, UserError
-from llmcli.exchange import aside_for, exchange, finish, renderer_for
+from llmcli.exchange import aside_for, exchange, finish, load_prices_meanwhile, renderer_for
 from llmcli.models import HTTPRequest
 from llmcli.prompt import Stdin, read_prompt
 from llmcli.render import Report, Stderr, Stdout
@@ -44,6 +44,7 @@ def ask(options: Options) -> int:
         report.close(None, error)
     renderer = renderer_for(options, config, report, stdout, stderr)
     if conversation and not report.error:
+        load_prices_meanwhile(conversation, config, stderr)
         exchange(conversation, prompt, renderer, aside_for(options, config, stderr), report)
         stderr.secrets |= conversation.model.secrets  # again: tokens come with the request
     return finish(report, renderer, options, config, stderr)

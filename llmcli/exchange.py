@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 from contextlib import closing
+from threading import Timer
 
 from llmcli.config import Config
 from llmcli.conversation import Conversation
@@ -18,8 +19,11 @@ from llmcli.errors import (
 from llmcli.messages import ModelResponse
 from llmcli.render import Aside, Renderer, Report, Stderr, Stdout, make_renderer, show
 from llmcli.start import Options
+from llmcli.usage import Usage
 
-__all__ = ["aside_for", "exchange", "finish", "renderer_for"]
+__all__ = ["aside_for", "exchange", "finish", "load_prices_meanwhile", "renderer_for"]
+
+_MEANWHILE_S = 1.0  # by then the request has left, and in most cases the first word is on the screen
 
 
 def renderer_for(options: Options, config: Config, report: Report, stdout: Stdout, stderr: Stderr) -> Renderer:
@@ -54,6 +58,15 @@ def exchange(conversation: Conversation, prompt: str, renderer: Renderer, aside:
         error = caught
     response = conversation.messages[-1] if len(conversation.replies) > before else None
     report.close(response if isinstance(response, ModelResponse) else None, error)
+
+
+def load_prices_meanwhile(conversation: Conversation, config: Config, stderr: Stderr) -> None:
+    """Have the price list loaded, if it will be asked for, while the reply still comes: not after its last word."""
+    if _wanted(config["usage"], stderr):
+        nothing = Usage(1, 0, 0, 0)
+        loading = Timer(_MEANWHILE_S, conversation.price, (conversation.model.members[0].id, nothing))
+        loading.daemon = True
+        loading.start()
 
 
 def finish(

@@ -27,6 +27,7 @@ DONE = "[DONE]"
 BODY = "body"
 
 _DECODER = json.JSONDecoder()
+_UTF8 = getincrementaldecoder("utf-8-sig")  # looked up here, not when the first token is there
 _BLANK = b"\xef\xbb\xbf \t\r\n"  # BOM and white space, which no event begins with
 
 
@@ -114,7 +115,7 @@ def _object(text: str) -> dict[str, Any] | None:
 
 def _server_sent(chunks: Iterable[bytes]) -> Iterator[tuple[str, str]]:
     """The name and the data of each event (HTML standard, 9.2), as UTF-8 whatever the headers say."""
-    decoder = IncrementalNewlineDecoder(getincrementaldecoder("utf-8-sig")("replace"), translate=True)
+    decoder = IncrementalNewlineDecoder(_UTF8("replace"), translate=True)
     rest = [""]  # of an event that is not whole yet, in pieces: one of many megabytes costs no more than its length
     for chunk in chain(chunks, [b"\n\n"]):  # a last event without its blank line counts
         text = decoder.decode(chunk)
