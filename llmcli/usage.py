@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import cast
 
 from llmcli.errors import UsageLimitExceeded
 
@@ -90,8 +91,9 @@ def _added(a: int | None, b: int | None) -> int | None:
 
 def count(value: object) -> int | None:
     """A token count of the wire as an int; None where it is missing or none (some vendors send floats)."""
-    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e15:  # not nan, not absurd
-        return int(value)
+    # Some send counts with every chunk: hence no union, which would be made anew each time. Not nan, not absurd.
+    if type(value) in (int, float) and 0 <= cast(float, value) < 1e15:
+        return int(cast(float, value))
     return None
 
 

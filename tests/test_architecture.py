@@ -44,7 +44,7 @@ FLOORS = (
     ),
     ("llmcli.models.sdk", "llmcli.models.http", "llmcli.models.live"),
     ("llmcli.models.protocol",),
-    ("llmcli.models.reply", "llmcli.models.wire", "llmcli.models.claude"),
+    ("llmcli.models.reply", "llmcli.models.wire", "llmcli.models.frames", "llmcli.models.claude"),
     ("llmcli.models.connection",),
     ("llmcli.models",),
     ("llmcli.catalogue", "llmcli.credentials"),

@@ -22,7 +22,7 @@ import httpx2
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.config import Config
-from botocore.eventstream import EventStreamBuffer, ParserError
+from botocore.eventstream import ParserError
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as AWSConnectionError
 
@@ -30,6 +30,7 @@ from llmcli.errors import NetworkError, SettingsError, provider_error
 from llmcli.messages import FinishReason, ModelMessage, ModelSettings, StreamEvent, given
 from llmcli.models import claude
 from llmcli.models.connection import network_errors
+from llmcli.models.frames import Frame, frames
 from llmcli.models.http import HTTPModel, checked_region
 from llmcli.models.protocol import system_prompt, turns
 from llmcli.models.reply import Reply
@@ -176,14 +177,11 @@ class BedrockConverseModel(HTTPModel):
         if head[:1] != b"\0":
             yield from events(self.id, response, chain([head], chunks))
             return
-        frames = EventStreamBuffer()
-        with network_errors(self.id, response.request):
-            for chunk in chain([head], chunks):
-                frames.add_data(chunk)
-                try:
-                    yield from map(_event, frames)
-                except (ParserError, struct.error, ValueError, RecursionError) as error:
-                    raise NetworkError(f"{self.id}: a broken frame: {error}", kind="stream") from error
+        try:
+            with network_errors(self.id, response.request):
+                yield from map(_event, frames(chain([head], chunks)))
+        except (ParserError, struct.error, ValueError, RecursionError) as error:
+            raise NetworkError(f"{self.id}: a broken frame: {error}", kind="stream") from error
 
     def read(self, events: Iterable[Event], reply: Reply) -> Iterator[StreamEvent]:
         """See `ProtocolModel.read`."""
@@ -191,6 +189,9 @@ class BedrockConverseModel(HTTPModel):
             if name.endswith("Exception") or name == "error" or data.get("error"):  # the last is a gateway's
                 raise provider_error(self.id, data.get("originalStatusCode"), {"code": name, **data}, secret=self.key)
             yield from reply.start()
+            if name == "contentBlockDelta":
+                yield from _block(data["delta"], reply)
+                continue
             if told := data.get("usage"):
                 yield from reply.usage(_usage(told))
             if name == BODY:
@@ -201,18 +202,16 @@ class BedrockConverseModel(HTTPModel):
                     _tool(start["toolUse"], reply)
                 if start:
                     reply.part()
-            elif name == "contentBlockDelta":
-                yield from _block(data["delta"], reply)
             if word := data.get("stopReason"):
                 reply.finished(_FINISH, word)
 
 
-def _event(frame: Any) -> Event:
+def _event(frame: Frame) -> Event:
     """The name and the payload of a frame; an error of the connection says all in headers."""
-    headers = frame.headers
+    headers, payload = frame
     if headers.get(":message-type") == "error":
         return "error", {"code": headers.get(":error-code"), "message": headers.get(":error-message")}
-    data = json.loads(frame.payload or b"{}")
+    data = json.loads(payload.decode() or "{}")  # as text: of bytes it would have to find out what they are
     return str(headers.get(":exception-type") or headers.get(":event-type")), data
 
 
@@ -244,8 +243,9 @@ def _block(block: Mapping[str, Any], reply: Reply) -> Iterator[StreamEvent]:
     """A content block, or the piece of one that an event brings."""
     if reasoning := block.get("reasoningContent"):
         yield from reply.thinking((reasoning.get("reasoningText") or reasoning).get("text") or "")
-    cited = (block.get("citationsContent") or {}).get("content") or ()
-    for piece in (block, *cited):
+    if text := block.get("text"):
+        yield from reply.text(text)
+    for piece in (block.get("citationsContent") or {}).get("content") or ():
         yield from reply.text(piece.get("text") or "")
     if _TEXT.isdisjoint(block):
         reply.part()

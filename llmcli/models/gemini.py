@@ -44,6 +44,11 @@ _FINISH: Mapping[str, FinishReason] = {
         "content_filter",
     ),
 }
+_DETAILS = {
+    "cachedContentTokenCount": "cached_tokens",
+    "thoughtsTokenCount": "reasoning_tokens",
+    "toolUsePromptTokenCount": "toolUsePromptTokenCount",
+}
 # Models of the 2.5 family think within a budget of tokens, later ones at a level.
 _BUDGETED = re.compile(r"gemini-2\.5")
 _BUDGETS = {"none": 0, "minimal": 512, "low": 1024, "medium": 8192, "high": 24576, "xhigh": 24576, "max": 24576}
@@ -99,18 +104,20 @@ class GeminiModel(HTTPModel):
 
     def read(self, events: Iterable[Event], reply: Reply) -> Iterator[StreamEvent]:
         """See `ProtocolModel.read`. There is no end marker: a stream without a finish reason was cut."""
+        last_told: Mapping[str, Any] = {}
         counts: dict[str, Any] = {}  # in every chunk, cumulative; one that is missing stays as it was
         for name, data in events:
             if data.get("error"):
                 raise provider_error(self.id, None, data, secret=self.key)
             yield from reply.start(data.get("modelVersion"))
-            if told := data.get("usageMetadata"):
+            told = data.get("usageMetadata")
+            if told and told != last_told:
+                last_told = told
                 counts |= given(told)
                 yield from reply.usage(_usage(counts))
             candidates = data.get("candidates") or ()
-            verdict = data.get("promptFeedback") or {}
-            if feedback := verdict.get("blockReason"):
-                why = verdict.get("blockReasonMessage") or ""
+            if feedback := (data.get("promptFeedback") or {}).get("blockReason"):
+                why = data["promptFeedback"].get("blockReasonMessage") or ""
                 raise ProviderError(
                     f"{self.id}: the prompt was blocked: {feedback} {why}".strip(), kind="content_filter"
                 )
@@ -138,14 +145,10 @@ def _candidate(candidate: Mapping[str, Any], reply: Reply) -> Iterator[StreamEve
 
 def _usage(told: Mapping[str, Any]) -> Usage:
     """Usage of one reply. The candidates do not include what was thought, the prompt not what tools were given."""
-    prompt, answered = count(told.get("promptTokenCount")), count(told.get("candidatesTokenCount"))
-    thought, tools = count(told.get("thoughtsTokenCount")), count(told.get("toolUsePromptTokenCount"))
-    request = None if prompt is None else prompt + (tools or 0)
+    counts = {name: number for name, value in told.items() if (number := count(value)) is not None}
+    get = counts.get
+    prompt, answered, thought = get("promptTokenCount"), get("candidatesTokenCount"), get("thoughtsTokenCount")
+    request = None if prompt is None else prompt + get("toolUsePromptTokenCount", 0)
     response = None if answered is None and thought is None else (answered or 0) + (thought or 0)
-    named = {
-        "cached_tokens": count(told.get("cachedContentTokenCount")),
-        "reasoning_tokens": thought,
-        "toolUsePromptTokenCount": tools,
-    }
-    details = given(named)
-    return Usage(1, request, response, count(told.get("totalTokenCount")), details or None)
+    details = {ours: counts[name] for name, ours in _DETAILS.items() if name in counts}
+    return Usage(1, request, response, get("totalTokenCount"), details or None)

@@ -122,17 +122,17 @@ class OpenAIModel(SDKModel):
             if name == DONE:
                 reply.ended = True
                 continue
-            failed = name == "error" or data.get("error") or "error" in (data.get("object"), data.get("type"))
             choices = data.get("choices") or ()
+            marks = (name, data.get("object"), data.get("type"))
+            failed = "error" in marks or data.get("error")
             if name == BODY and not choices and not failed:
                 raise no_reply(self.id, error_details(data)[0] or "an answer without a choice in it")
             if choices or not failed:
                 yield from reply.start(data.get("model"))
             # In the last chunk with a choice, in one after it, or in every chunk; Groq has a place of its own.
-            for told in ((data.get("x_groq") or {}).get("usage"), data.get("usage")):
-                if told:
-                    counts |= given(told)
-                    yield from reply.usage(_usage(counts))
+            if told := data.get("usage") or (data.get("x_groq") or {}).get("usage"):
+                counts |= given(told)
+                yield from reply.usage(_usage(counts))
             for choice in choices:
                 if not choice.get("index"):  # of several, the first
                     yield from _choice(choice, reply, whole=name == BODY)

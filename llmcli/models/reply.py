@@ -128,7 +128,9 @@ class Reply:
         if self._parted and self.any_text:
             piece = "\n\n" + piece
         self._parted, self.any_text = False, True
-        return self._pass_on(TextDelta(piece))
+        event = TextDelta(piece)
+        self._partial.add(event)
+        return (event,)
 
     def _pass_on(self, event: StreamEvent) -> Events:
         self._partial.add(event)

@@ -26,7 +26,7 @@ def with_retries(model: Model, messages: Sequence[ModelMessage], settings: Model
         try:
             with closing(model.stream(messages, settings)) as events:
                 for event in events:
-                    begun = begun or not isinstance(event, Notice | AttemptFailed)
+                    begun = begun or not isinstance(event, (Notice, AttemptFailed))
                     if begun or not attempt:  # a notice is said once
                         yield event
             return

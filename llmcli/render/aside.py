@@ -70,7 +70,7 @@ class Aside:
     def event(self, event: StreamEvent, reply: _Reply) -> None:
         """Show what belongs here; before text comes, whatever was drawn is off the screen."""
         if isinstance(event, TextDelta):
-            if not reply.at_once or self._thinks_since is not None:
+            if self._thinks_since is not None or (self._shown and not reply.at_once):
                 self._clear(part=True)
             if reply.at_once:
                 self._show()

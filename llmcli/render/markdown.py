@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["MarkdownRenderer", "PageRenderer"]
 
 _FRAME_S = 1 / 12  # from one frame to the next, at least
+_LATER_S = 0.1  # the request goes first: while one thread imports, the other gets on half as fast
 _SHARE = 5  # a frame may take one part in so many of the thread's time: a giant block loses frames, not time
 
 
@@ -81,7 +82,7 @@ class MarkdownRenderer:
             with self._state:
                 self._pieces.append(event.text)
                 self._due, self._any, self._paused = True, True, False
-                self._state.notify()
+                self._state.notify_all()
 
     def pause(self) -> None:
         """Make room for others to write: the open block leaves the screen, and comes back with the next text."""
@@ -94,7 +95,7 @@ class MarkdownRenderer:
         """Draw all that arrived, for good; the cursor is on a line of its own then."""
         with self._state:
             self._over = True
-            self._state.notify()
+            self._state.notify_all()
         if not self._any:
             return
         self._drawing.join()
@@ -104,11 +105,15 @@ class MarkdownRenderer:
         self._draw(last=True)
 
     def _load(self) -> None:
+        with self._state:
+            self._state.wait_for(lambda: self._any or self._over, _LATER_S)
+            if self._over and not self._any:
+                return
         document = _document(self._look)
         with self._state:
             self._document = document
             self._due = self._any and not self._paused
-            self._state.notify()
+            self._state.notify_all()
 
     def _draw_on(self) -> None:
         try:

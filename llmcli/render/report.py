@@ -47,8 +47,9 @@ class Report:
 
     def note(self, event: StreamEvent) -> None:
         """Take the time of the first text, and the tries that failed."""
-        if self.first_text_s is None and isinstance(event, TextDelta):
-            self.first_text_s = time.monotonic() - self._started
+        if isinstance(event, TextDelta):
+            if self.first_text_s is None:
+                self.first_text_s = time.monotonic() - self._started
         elif isinstance(event, AttemptFailed):
             self.attempts.append(event.error)
 
