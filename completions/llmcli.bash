@@ -14,8 +14,8 @@ _llmcli_completion() {
     cur+=$rest
     COMPREPLY=()
     case $prev:$cur in
-        -f:* | --file:* | --api-key-file:* | --ca-file:* | --service-account:* | *:--file=* | *:--api-key-file=* | \
-            *:--ca-file=* | *:--service-account=* | *[\<\>]:* | *:*[\<\>]*)
+        -[af]:* | --attach:* | --file:* | --api-key-file:* | --ca-file:* | --service-account:* | *[\<\>]:* | \
+            *:--attach=* | *:--file=* | *:--api-key-file=* | *:--ca-file=* | *:--service-account=* | *:*[\<\>]*)
             compopt -o default 2>/dev/null
             return
             ;;

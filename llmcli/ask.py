@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Timer
 
+from llmcli.attachments import read_attachments
 from llmcli.config import bare_config, load_config
 from llmcli.conversation import Conversation
 from llmcli.errors import Interrupted, LlmcliError, UserError
 from llmcli.exchange import aside_for, exchange, finish, renderer_for, shows_cost
+from llmcli.messages import UserPromptPart
 from llmcli.models import HTTPRequest
 from llmcli.prompt import Stdin, read_prompt
 from llmcli.render import Report, Stderr, Stdout
@@ -40,7 +42,9 @@ def ask(options: Options) -> int:
         with aside_for(options, config, stderr).waiting_for(report.model):  # the provider's SDK takes its time, too
             conversation = open_conversation(options, config, report.model, stdin, stderr)
         report.price = conversation.price
-        prompt = read_prompt(options.prompt, options.file, stdin, lambda line: stderr.line(f"note: {line}"))
+        attachments = read_attachments(options.attach or (), "--attach", stdin)
+        words = read_prompt(options.prompt, options.file, stdin, lambda line: stderr.line(f"note: {line}"))
+        prompt = UserPromptPart(words, attachments)
         if options.dry_run:
             return _dry_run(conversation, prompt, stdout, stderr)
     except KeyboardInterrupt as stop:
@@ -70,7 +74,7 @@ def _prices_loaded_meanwhile(wanted: bool) -> Iterator[None]:
         timer.cancel()
 
 
-def _dry_run(conversation: Conversation, prompt: str, stdout: Stdout, stderr: Stderr) -> int:
+def _dry_run(conversation: Conversation, prompt: UserPromptPart, stdout: Stdout, stderr: Stderr) -> int:
     request = conversation.preview(prompt)
     for note in request.notes:
         stderr.line(f"note: {note}")

@@ -101,6 +101,7 @@ def ask(
     model: opt.Model = None,
     system: opt.System = None,
     file: opt.File = None,
+    attach: opt.Attach = None,
     temperature: opt.Temperature = None,
     top_p: opt.TopP = None,
     max_tokens: opt.MaxTokens = None,

@@ -43,8 +43,8 @@ _llmcli_completion() {
     cur+=$rest
     COMPREPLY=()
     case $prev:$cur in
-        -f:* | --file:* | --api-key-file:* | --ca-file:* | --service-account:* | *:--file=* | *:--api-key-file=* | \
-            *:--ca-file=* | *:--service-account=* | *[\<\>]:* | *:*[\<\>]*)
+        -[af]:* | --attach:* | --file:* | --api-key-file:* | --ca-file:* | --service-account:* | *[\<\>]:* | \
+            *:--attach=* | *:--file=* | *:--api-key-file=* | *:--ca-file=* | *:--service-account=* | *:*[\<\>]*)
             compopt -o default 2>/dev/null
             return
             ;;
@@ -69,8 +69,8 @@ _ZSH = r"""#compdef llmcli
 _llmcli() {
     local run=${~words[1]} line value
     local -a whole open
-    if [[ ${words[CURRENT-1]} == (-f|--file|--api-key-file|--ca-file|--service-account) ]] ||
-        compset -P '(--file|--api-key-file|--ca-file|--service-account)='; then
+    if [[ ${words[CURRENT-1]} == (-a|-f|--attach|--file|--api-key-file|--ca-file|--service-account) ]] ||
+        compset -P '(--attach|--file|--api-key-file|--ca-file|--service-account)='; then
         _files
         return
     fi
@@ -94,8 +94,8 @@ fi
 _FISH = r"""@HEAD@
 
 function __llmcli_wants_file
-    contains -- (commandline -opc)[-1] -f --file --api-key-file --ca-file --service-account
-    or string match -qr -- '^--(file|api-key-file|ca-file|service-account)=' (commandline -ct)
+    contains -- (commandline -opc)[-1] -a -f --attach --file --api-key-file --ca-file --service-account
+    or string match -qr -- '^--(attach|file|api-key-file|ca-file|service-account)=' (commandline -ct)
 end
 
 function __llmcli_complete

@@ -61,7 +61,7 @@ class Conversation:
         known = [usd for model, usage in self.replies if (usd := self.price(model, usage)) is not None]
         return sum(known) if known else None
 
-    def send(self, prompt: str) -> Generator[StreamEvent]:
+    def send(self, prompt: str | UserPromptPart) -> Generator[StreamEvent]:
         """Yield the events of the reply to `prompt`, and keep both in `messages` once somebody has begun to answer.
 
         Close the iterator (`contextlib.closing`) before looking at `messages`: only then is a reply that broke off
@@ -119,11 +119,11 @@ class Conversation:
             parts = tuple(part for part in first.parts if not isinstance(part, SystemPromptPart))
             self.messages[0] = replace(first, parts=(SystemPromptPart(system), *parts) if system else parts)
 
-    def preview(self, prompt: str) -> HTTPRequest:
+    def preview(self, prompt: str | UserPromptPart) -> HTTPRequest:
         """The request that `send` would send; sends nothing and keeps nothing."""
         return self.model.preview([*self.messages, self._request(prompt)], self.settings)
 
-    def _request(self, prompt: str) -> ModelRequest:
+    def _request(self, prompt: str | UserPromptPart) -> ModelRequest:
         first = not self.messages and self.system
-        parts = (SystemPromptPart(self.system or ""), UserPromptPart(prompt)) if first else (UserPromptPart(prompt),)
-        return ModelRequest(parts)
+        said = UserPromptPart(prompt) if isinstance(prompt, str) else prompt
+        return ModelRequest((SystemPromptPart(self.system or ""), said) if first else (said,))

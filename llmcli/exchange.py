@@ -15,7 +15,7 @@ from llmcli.errors import (
     NetworkError,
     ProviderError,
 )
-from llmcli.messages import ModelResponse
+from llmcli.messages import ModelResponse, UserPromptPart
 from llmcli.render import Aside, Renderer, Report, Stderr, Stdout, make_renderer, show
 from llmcli.start import Options
 
@@ -46,7 +46,9 @@ def shows_cost(config: Config, stderr: Stderr) -> bool:
     return config["format"] in ("json", "ndjson") or _wanted(config["usage"], stderr)
 
 
-def exchange(conversation: Conversation, prompt: str, renderer: Renderer, aside: Aside, report: Report) -> None:
+def exchange(
+    conversation: Conversation, prompt: str | UserPromptPart, renderer: Renderer, aside: Aside, report: Report
+) -> None:
     """Show the reply as it arrives, and close `report` with what came and what broke it off, if anything did."""
     before = len(conversation.replies)
     error: LlmcliError | None = None

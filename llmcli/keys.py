@@ -11,7 +11,7 @@ from llmcli.credentials import clean_key, key_sources
 from llmcli.errors import SettingsError, UserError
 from llmcli.keys_file import keys_path, read_keys, write_keys
 from llmcli.listing import table
-from llmcli.prompt import Stdin
+from llmcli.prompt import Stdin, read_text
 from llmcli.providers import Provider, find_provider
 from llmcli.render.terminal import Stderr
 
@@ -30,7 +30,7 @@ def set_key(provider: str, more: Sequence[str]) -> None:
         )
     row = _row(provider)
     stdin = Stdin()
-    text = _asked(row.name) if stdin.is_terminal else stdin.read("keys set")
+    text = _asked(row.name) if stdin.is_terminal else read_text("-", "keys set", stdin)
     if not text.strip():
         hint = f"llmcli keys set {row.name} <FILE, or the same on a terminal"
         raise UserError(f"no key for {row.name} was given; nothing is changed", hint=hint)

@@ -34,10 +34,26 @@ class SystemPromptPart:
 
 
 @dataclass(frozen=True)
+class Attachment:
+    """A file beside a prompt: `data` in base64, or the `url` from which the provider fetches it; the other is empty."""
+
+    name: str
+    media_type: str
+    data: str = ""
+    url: str = ""
+
+    @property
+    def address(self) -> str:
+        """Where it is, for APIs that take any address: its own, or one that holds all of it (RFC 2397)."""
+        return self.url or f"data:{self.media_type};base64,{self.data}"
+
+
+@dataclass(frozen=True)
 class UserPromptPart:
-    """What the person said."""
+    """What the person said, and the files that go with it."""
 
     content: str
+    attachments: tuple[Attachment, ...] = ()
     timestamp: datetime = field(default_factory=_now)
     part_kind: Literal["user-prompt"] = "user-prompt"
 

@@ -11,7 +11,7 @@ from llmcli.messages import Effort
 
 # The sections of --help, in order, and their parameters; what is in none of them comes last.
 SECTIONS = {
-    "What is asked": ("prompt", "model", "system", "file"),
+    "What is asked": ("prompt", "model", "system", "file", "attach"),
     "The reply": ("format", "json", "extract", "thinking", "usage", "stream", "theme", "color", "allow_incomplete"),
     "The model": ("effort", "temperature", "top_p", "max_tokens", "seed", "stop", "option", "user_id", "lenient"),
     "The way there": (
@@ -44,6 +44,10 @@ System = Annotated[
 File = Annotated[
     list[str] | None,
     typer.Option("--file", "-f", metavar="PATH", help="A text file put before the prompt; - is stdin. Repeatable."),
+]
+Attach = Annotated[
+    list[str] | None,
+    typer.Option("--attach", "-a", metavar="PATH_OR_URL", help="An image, PDF or audio; - is stdin. Repeatable."),
 ]
 Temperature = Annotated[float | None, typer.Option(min=0, metavar="NUMBER", help="Sampling temperature.")]
 TopP = Annotated[float | None, typer.Option(min=0, max=1, metavar="NUMBER", help="Nucleus sampling.")]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from llmcli.errors import UserError
 
-__all__ = ["Stdin", "fenced", "read_prompt", "read_text"]
+__all__ = ["Stdin", "fenced", "read_bytes", "read_prompt", "read_text"]
 
 _SILENCE_S = 2.0  # before a person is told what is being waited for (cli.md, section 3)
 
@@ -33,8 +33,8 @@ class Stdin:
         """Whether there is one to read, and nothing has read it."""
         return self._used_by is None and sys.stdin is not None
 
-    def read(self, user: str, while_silent: Callable[[], None] | None = None) -> str:
-        """All of it, as text; `user` names what wants it. Raises UserError when it was read, or is not UTF-8.
+    def read(self, user: str, while_silent: Callable[[], None] | None = None) -> bytes:
+        """All of it; `user` names what wants it. Raises UserError when it was read already, or cannot be.
 
         `while_silent` is called once when nothing has come for two seconds.
         """
@@ -48,10 +48,9 @@ class Stdin:
         if while_silent and not self.is_terminal and not _readable_within(_SILENCE_S):
             while_silent()
         try:
-            content = sys.stdin.buffer.read()
+            return sys.stdin.buffer.read()
         except OSError as error:  # a folder, say
             raise UserError(f"cannot read stdin: {error.strerror}") from error
-        return _decoded(content, "stdin")
 
 
 def read_prompt(words: Sequence[str], files: Sequence[str], stdin: Stdin, tell: Callable[[str], None]) -> str:
@@ -67,9 +66,9 @@ def read_prompt(words: Sequence[str], files: Sequence[str], stdin: Stdin, tell: 
     blocks = [fenced("stdin" if name == "-" else name, read_text(name, "--file", stdin, waiting)) for name in files]
     said = " ".join(words)
     if said == "-":
-        said = stdin.read("the prompt -")
+        said = _decoded(stdin.read("the prompt -"), "stdin")
     elif stdin.free and not stdin.is_terminal:
-        piped = stdin.read("the prompt", waiting if said or files else None)
+        piped = _decoded(stdin.read("the prompt", waiting if said or files else None), "stdin")
         said = "\n\n".join(filter(None, (said, piped)))
     if not said.strip() and not files:
         raise UserError("the prompt is empty; nothing was sent", hint='say something: llmcli "..."')
@@ -78,14 +77,18 @@ def read_prompt(words: Sequence[str], files: Sequence[str], stdin: Stdin, tell: 
 
 def read_text(name: str, option: str, stdin: Stdin, while_silent: Callable[[], None] | None = None) -> str:
     """A text file as it is, `-` for stdin. Raises UserError that names the file, and the byte where it is not UTF-8."""
+    return _decoded(read_bytes(name, option, stdin, while_silent), "stdin" if name == "-" else name)
+
+
+def read_bytes(name: str, option: str, stdin: Stdin, while_silent: Callable[[], None] | None = None) -> bytes:
+    """A file as it is, `-` for stdin. Raises UserError that names the file."""
     if name == "-":
         return stdin.read(f"{option} -", while_silent)
     try:
-        content = Path(os.path.expanduser(name)).read_bytes()
+        return Path(os.path.expanduser(name)).read_bytes()
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else error
         raise UserError(f"cannot read {name}: {why}", hint=f"check what {option} names") from error
-    return _decoded(content, name)
 
 
 def fenced(name: str, content: str) -> str:

@@ -39,6 +39,7 @@ class Options:
     model: str | None = None
     system: str | None = None
     file: Sequence[str] = ()
+    attach: Sequence[str] = ()
     temperature: float | None = None
     top_p: float | None = None
     max_tokens: int | None = None
@@ -85,7 +86,15 @@ class Options:
 
 def wants_session(options: Options) -> bool:
     """Whether somebody sits at a keyboard and a screen, and said neither a prompt nor what only a prompt can mean."""
-    said = options.prompt or options.file or options.json or options.extract or options.dry_run or options.no_input
+    said = (
+        options.prompt
+        or options.file
+        or options.attach
+        or options.json
+        or options.extract
+        or options.dry_run
+        or options.no_input
+    )
     screen = Stdout().is_terminal or Stderr().is_terminal
     return not said and options.format not in ("json", "ndjson") and Stdin().is_terminal and screen
 

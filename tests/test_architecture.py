@@ -28,7 +28,7 @@ FLOORS = (
     ("llmcli.keys", "llmcli.repl"),
     ("llmcli.ask", "llmcli.listing", "llmcli.options"),
     ("llmcli.exchange",),
-    ("llmcli.start",),
+    ("llmcli.start", "llmcli.attachments"),
     (
         *("llmcli.conversation", "llmcli.render", "llmcli.config", "llmcli.prompt", "llmcli.completion"),
         "llmcli.store",

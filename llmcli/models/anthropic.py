@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import anthropic
 
 from llmcli.errors import provider_error
-from llmcli.messages import FinishReason, ModelMessage, ModelSettings, StreamEvent, given
+from llmcli.messages import Attachment, FinishReason, ModelMessage, ModelSettings, StreamEvent, given
 from llmcli.models import claude
 from llmcli.models.protocol import system_prompt, turns
 from llmcli.models.reply import Reply
@@ -49,7 +49,7 @@ class AnthropicModel(SDKModel):
         body: dict[str, Any] = {
             "model": self.model,
             "max_tokens": settings.max_tokens or claude.most_tokens(self.model),
-            "messages": turns(messages, with_system=False),
+            "messages": turns(messages, self.content, with_system=False),
             "stream": True,
         }
         if system := system_prompt(messages):
@@ -61,6 +61,14 @@ class AnthropicModel(SDKModel):
         if settings.effort:
             body |= claude.thinking(self.model, settings.effort, body["max_tokens"])
         return body
+
+    def attached(self, file: Attachment) -> dict[str, Any] | None:
+        """See `ProtocolModel.attached`."""
+        kind = "document" if file.media_type == "application/pdf" else file.media_type.partition("/")[0]
+        if kind not in ("image", "document"):
+            return None
+        held = {"type": "base64", "media_type": file.media_type, "data": file.data}
+        return {"type": kind, "source": {"type": "url", "url": file.url} if file.url else held}
 
     def read(self, events: Iterable[Event], reply: Reply) -> Iterator[StreamEvent]:
         """See `ProtocolModel.read`."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import ssl
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -27,7 +28,7 @@ from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as AWSConnectionError
 
 from llmcli.errors import NetworkError, SettingsError, provider_error
-from llmcli.messages import FinishReason, ModelMessage, ModelSettings, StreamEvent, given
+from llmcli.messages import Attachment, FinishReason, ModelMessage, ModelSettings, StreamEvent, given
 from llmcli.models import claude
 from llmcli.models.connection import network_errors
 from llmcli.models.frames import Frame, frames
@@ -134,8 +135,8 @@ class BedrockConverseModel(HTTPModel):
         """See `ProtocolModel.body`."""
         body: dict[str, Any] = {
             "messages": [  # turns must alternate: what was said in a row becomes blocks of one
-                {"role": role, "content": [{"text": turn["content"]} for turn in row]}
-                for role, row in groupby(turns(messages, with_system=False), lambda turn: turn["role"])
+                {"role": role, "content": [block for turn in row for block in self.blocks(turn["content"])]}
+                for role, row in groupby(turns(messages, self.content, with_system=False), lambda turn: turn["role"])
             ]
         }
         if system := system_prompt(messages):
@@ -153,6 +154,20 @@ class BedrockConverseModel(HTTPModel):
         if asked := given(inference):
             body["inferenceConfig"] = asked
         return body
+
+    def attached(self, file: Attachment) -> dict[str, Any] | None:
+        """See `ProtocolModel.attached`: nothing by its address; a document's name has few letters to choose from."""
+        kind, _, form = file.media_type.partition("/")
+        if file.url or kind == "audio":
+            return None
+        held = {"format": form, "source": {"bytes": file.data}}
+        if kind == "image":
+            return {"image": held}
+        return {"document": {"name": re.sub(r"[^A-Za-z0-9() \[\]-]+", " ", file.name).strip() or "document", **held}}
+
+    def said(self, text: str) -> dict[str, Any]:
+        """See `ProtocolModel.said`."""
+        return {"text": text}
 
     def _effort(self, settings: ModelSettings) -> dict[str, Any]:
         """Converse passes what is model-specific through; each family has its own words for it."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from llmcli.errors import provider_error
-from llmcli.messages import FinishReason, ModelMessage, ModelSettings, StreamEvent, given
+from llmcli.messages import Attachment, FinishReason, ModelMessage, ModelSettings, StreamEvent, given
 from llmcli.models.http import HTTPModel
 from llmcli.models.protocol import turns
 from llmcli.models.reply import Reply
@@ -53,7 +53,13 @@ class CohereModel(HTTPModel):
             fields["thinking"] = {"type": "disabled"}
         elif settings.effort:
             fields["thinking"] = {"type": "enabled", "token_budget": _BUDGETS[settings.effort]}
-        return {"model": self.model, "messages": turns(messages, with_system=True), "stream": True, **given(fields)}
+        said = turns(messages, self.content, with_system=True)
+        return {"model": self.model, "messages": said, "stream": True, **given(fields)}
+
+    def attached(self, file: Attachment) -> dict[str, Any] | None:
+        """See `ProtocolModel.attached`."""
+        is_image = file.media_type.startswith("image/")
+        return {"type": "image_url", "image_url": {"url": file.address}} if is_image else None
 
     def read(self, events: Iterable[Event], reply: Reply) -> Iterator[StreamEvent]:
         """See `ProtocolModel.read`."""

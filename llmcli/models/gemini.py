@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from llmcli.errors import ProviderError, provider_error
-from llmcli.messages import FinishReason, ModelMessage, ModelSettings, StreamEvent, given
+from llmcli.messages import Attachment, FinishReason, ModelMessage, ModelSettings, StreamEvent, given
 from llmcli.models.http import HTTPModel
 from llmcli.models.protocol import system_prompt, turns
 from llmcli.models.reply import Reply
@@ -75,8 +75,8 @@ class GeminiModel(HTTPModel):
         """See `ProtocolModel.body`."""
         roles = {"user": "user", "assistant": "model"}
         contents = [
-            {"role": roles[turn["role"]], "parts": [{"text": turn["content"]}]}
-            for turn in turns(messages, with_system=False)
+            {"role": roles[turn["role"]], "parts": self.blocks(turn["content"])}
+            for turn in turns(messages, self.content, with_system=False)
         ]
         generation = {
             "maxOutputTokens": settings.max_tokens,
@@ -93,6 +93,16 @@ class GeminiModel(HTTPModel):
         if generation:
             body["generationConfig"] = generation
         return body
+
+    def attached(self, file: Attachment) -> dict[str, Any] | None:
+        """See `ProtocolModel.attached`."""
+        if file.url:
+            return {"fileData": {"mimeType": file.media_type, "fileUri": file.url}}
+        return {"inlineData": {"mimeType": file.media_type, "data": file.data}}
+
+    def said(self, text: str) -> dict[str, Any]:
+        """See `ProtocolModel.said`."""
+        return {"text": text}
 
     def _thinking(self, settings: ModelSettings) -> dict[str, Any] | None:
         if settings.effort is None:

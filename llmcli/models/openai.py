@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import openai
 
 from llmcli.errors import SettingsError, error_details, provider_error
-from llmcli.messages import FinishReason, ModelMessage, ModelSettings, StreamEvent, given
+from llmcli.messages import Attachment, FinishReason, ModelMessage, ModelSettings, StreamEvent, given
 from llmcli.models.protocol import turns
 from llmcli.models.reply import Reply
 from llmcli.models.sdk import SDKModel
@@ -98,7 +98,8 @@ class OpenAIModel(SDKModel):
     def body(self, messages: Sequence[ModelMessage], settings: ModelSettings) -> dict[str, Any]:
         """See `ProtocolModel.body`."""
         row = self.provider
-        body: dict[str, Any] = {"model": self.model, "messages": turns(messages, with_system=True), "stream": True}
+        said = turns(messages, self.content, with_system=True)
+        body: dict[str, Any] = {"model": self.model, "messages": said, "stream": True}
         if row.stream_usage:
             body["stream_options"] = {"include_usage": True}
         fields = {
@@ -114,6 +115,18 @@ class OpenAIModel(SDKModel):
             outer, dot, inner = name.partition(".")
             body[outer] = {**body.get(outer, {}), inner: value} if dot else value
         return body
+
+    def attached(self, file: Attachment) -> dict[str, Any] | None:
+        """See `ProtocolModel.attached`."""
+        kind, _, name = file.media_type.partition("/")
+        if kind == "image":
+            return {"type": "image_url", "image_url": {"url": file.address}}
+        if kind == "audio" and file.data:
+            held = {"data": file.data, "format": "mp3" if name == "mpeg" else name}
+            return {"type": "input_audio", "input_audio": held}
+        if file.media_type == "application/pdf" and file.data:
+            return {"type": "file", "file": {"filename": file.name, "file_data": file.address}}
+        return None
 
     def read(self, events: Iterable[Event], reply: Reply) -> Iterator[StreamEvent]:
         """See `ProtocolModel.read`."""

@@ -9,14 +9,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from llmcli.credentials import Cloud, public_address
-from llmcli.errors import NetworkError, ProviderError, redact
+from llmcli.errors import NetworkError, ProviderError, UserError, redact
 from llmcli.messages import (
+    Attachment,
     ModelMessage,
     ModelResponse,
     ModelSettings,
     Notice,
     StreamEvent,
     SystemPromptPart,
+    UserPromptPart,
 )
 from llmcli.models import HTTPRequest, Model, option
 from llmcli.models.reply import Reply
@@ -78,6 +80,30 @@ class ProtocolModel(Model):
             return make(transport)
         self._client = self._client or make(None)
         return self._client
+
+    def attached(self, file: Attachment) -> dict[str, Any] | None:
+        """A file as this API wants it in a prompt; None where it takes no such file. Default: takes none."""
+        return None
+
+    def said(self, text: str) -> dict[str, Any]:
+        """Text as this API wants it beside files."""
+        return {"type": "text", "text": text}
+
+    def content(self, part: UserPromptPart) -> str | list[dict[str, Any]]:
+        """A prompt: its text, or where there are any its files and its text. Raises UserError for one not taken."""
+        if not part.attachments:
+            return part.content
+        shapes = []
+        for file in part.attachments:
+            if (shape := self.attached(file)) is None:
+                what = f"{file.media_type} by its address" if file.url else file.media_type
+                raise UserError(f"{self.id} takes no {what}: {file.name}", hint="choose another model, or leave it out")
+            shapes.append(shape)
+        return [*shapes, self.said(part.content)]
+
+    def blocks(self, content: str | list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The content of a turn for APIs that know it as a list only."""
+        return [self.said(content)] if isinstance(content, str) else content
 
     def decode(self, response: httpx2.Response) -> Iterator[Event]:
         """The decoded events of an open response; server-sent ones, unless a protocol says otherwise."""
@@ -189,9 +215,14 @@ def system_prompt(messages: Sequence[ModelMessage]) -> str | None:
     return "\n\n".join(prompts) or None
 
 
-def turns(messages: Sequence[ModelMessage], *, with_system: bool) -> list[dict[str, str]]:
-    """The history as `role` and `content`; replies without text are left out, as no API takes an empty turn."""
-    found: list[dict[str, str]] = []
+def turns(
+    messages: Sequence[ModelMessage], content: Callable[[UserPromptPart], Any], *, with_system: bool
+) -> list[dict[str, Any]]:
+    """The history as `role` and `content`, which is what `content` makes of a prompt, and else text.
+
+    Replies without text are left out, as no API takes an empty turn.
+    """
+    found: list[dict[str, Any]] = []
     for message in messages:
         if isinstance(message, ModelResponse):
             if message.text.strip():
@@ -199,7 +230,7 @@ def turns(messages: Sequence[ModelMessage], *, with_system: bool) -> list[dict[s
             continue
         for part in message.parts:
             if not isinstance(part, SystemPromptPart):
-                found.append({"role": "user", "content": part.content})
+                found.append({"role": "user", "content": content(part)})
             elif with_system and part.content.strip():
                 found.append({"role": "system", "content": part.content})
     return found

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from llmcli.errors import provider_error
-from llmcli.messages import FinishReason, ModelMessage, ModelSettings, StreamEvent, given
+from llmcli.messages import Attachment, FinishReason, ModelMessage, ModelSettings, StreamEvent, given
 from llmcli.models.openai import OpenAIModel
 from llmcli.models.protocol import system_prompt, turns
 from llmcli.models.reply import Reply
@@ -61,11 +61,24 @@ class ResponsesModel(OpenAIModel):
         # store: the history is ours; by default the server would keep every reply for 30 days.
         return {
             "model": self.model,
-            "input": turns(messages, with_system=False),
+            "input": turns(messages, self.content, with_system=False),
             "stream": True,
             "store": False,
             **given(fields),
         }
+
+    def attached(self, file: Attachment) -> dict[str, Any] | None:
+        """See `ProtocolModel.attached`."""
+        if file.media_type.startswith("image/"):
+            return {"type": "input_image", "image_url": file.address}
+        if file.media_type == "application/pdf":
+            place = {"file_url": file.url} if file.url else {"filename": file.name, "file_data": file.address}
+            return {"type": "input_file", **place}
+        return None
+
+    def said(self, text: str) -> dict[str, Any]:
+        """See `ProtocolModel.said`."""
+        return {"type": "input_text", "text": text}
 
     def read(self, events: Iterable[Event], reply: Reply) -> Iterator[StreamEvent]:
         """See `ProtocolModel.read`."""

@@ -12,9 +12,11 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from llmcli import __version__
+from llmcli.attachments import read_attachments
 from llmcli.config import Setting, load_config
 from llmcli.errors import Interrupted, LlmcliError, SettingsError, Stopped, UserError
 from llmcli.folders import private_file
+from llmcli.messages import UserPromptPart
 from llmcli.prompt import Stdin, fenced, read_text
 from llmcli.render import Stderr, Stdout
 from llmcli.repl.commands import run_command
@@ -65,7 +67,8 @@ def _open(options: Options, stdout: Stdout, stderr: Stderr) -> Session:
     stdin = Stdin(used_by="the session")
     conversation = open_conversation(options, config, name, stdin, stderr, later=True)
     session = Session(options, config, name, conversation, stdin, stdout, stderr)
-    session.files = [fenced(path, read_text(path, "--file", stdin)) for path in options.file]
+    session.files = [fenced(path, read_text(path, "--file", stdin)) for path in options.file or ()]
+    session.attachments += read_attachments(options.attach or (), "--attach", stdin)
     return session
 
 
@@ -124,7 +127,8 @@ def _turn(session: Session, text: str) -> None:
     if text.startswith("/") and not text.startswith("//"):
         run_command(session, text)
     else:
-        session.send("\n\n".join((*session.files, text.removeprefix("/") if text.startswith("//") else text)))
+        words = "\n\n".join((*session.files, text.removeprefix("/") if text.startswith("//") else text))
+        session.send(UserPromptPart(words, tuple(session.attachments)))
 
 
 @contextmanager

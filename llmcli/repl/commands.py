@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from llmcli.attachments import read_attachments
 from llmcli.completion import models_like
 from llmcli.config import DEFAULTS, Setting, parsed
 from llmcli.credentials import public_address
@@ -96,12 +97,21 @@ def _system(session: Session, text: str) -> None:
     session.say(f"system prompt: {session.conversation.system or 'none'}")
 
 
-def _file(session: Session, argument: str) -> None:
+def _names(argument: str) -> list[str]:
     try:
-        names = shlex.split(argument)
+        return shlex.split(argument)
     except ValueError as error:
         raise UserError(f"{argument}: {error}", hint="close the quotation mark") from None
-    session.files += [fenced(name, read_text(name, "/file", session.stdin)) for name in names]
+
+
+def _attach(session: Session, argument: str) -> None:
+    session.attachments += read_attachments(_names(argument), "/attach", session.stdin)
+    lines = [f"{one.name}, {one.media_type}" for one in session.attachments]
+    session.say(harmless("\n".join(lines)) or "nothing is attached to the next prompt")
+
+
+def _file(session: Session, argument: str) -> None:
+    session.files += [fenced(name, read_text(name, "/file", session.stdin)) for name in _names(argument)]
     session.say("\n".join(one.partition("\n")[0].rstrip(":") for one in session.files) or "no file waits for a prompt")
 
 
@@ -145,7 +155,7 @@ def _continue(session: Session, argument: str) -> None:
         raise UserError("there is no reply to go on with", hint="/retry sends the last prompt again")
     if last.finish_reason == "stop":
         raise UserError("the last reply is whole", hint="to hear more, say so")
-    session.send(_GO_ON)
+    session.send(UserPromptPart(_GO_ON))
 
 
 def _undo(session: Session, argument: str) -> None:
@@ -153,7 +163,7 @@ def _undo(session: Session, argument: str) -> None:
     if not taken:
         raise UserError("there is nothing to take back")
     session.keep()
-    session.say(f"taken back: {_short(_prompt(taken))}")
+    session.say(f"taken back: {_short(_prompt(taken).content)}")
 
 
 def _copy(session: Session, argument: str) -> None:
@@ -271,9 +281,9 @@ def _exit(session: Session, argument: str) -> None:
     raise Over
 
 
-def _prompt(messages: Sequence[ModelMessage]) -> str:
-    parts = (part for message in messages for part in message.parts)
-    return "\n\n".join(part.content for part in parts if isinstance(part, UserPromptPart))
+def _prompt(messages: Sequence[ModelMessage]) -> UserPromptPart:
+    parts = [part for message in messages for part in message.parts if isinstance(part, UserPromptPart)]
+    return UserPromptPart("\n\n".join(part.content for part in parts), sum((part.attachments for part in parts), ()))
 
 
 def _system_prompt(messages: Sequence[ModelMessage]) -> str | None:
@@ -299,6 +309,7 @@ COMMANDS = (
     Command("/model", "[MODEL]", "go on with another model; alone: which it is", _model, _models),
     Command("/system", "[TEXT]", "another system prompt, @FILE reads it, - is none", _system),
     Command("/file", "[PATH]...", "put text files before the next prompt; alone: which wait", _file, _paths),
+    Command("/attach", "[PATH_OR_URL]...", "send images, PDF or audio with the next prompt", _attach, _paths),
     Command("/retry", "[MODEL]", "send the last prompt again, perhaps to another model", _retry, _models),
     Command("/continue", "", "ask for the rest of a reply that was cut", _continue),
     Command("/undo", "", "take back the last prompt and its reply", _undo),

@@ -53,8 +53,8 @@ def bar(session: Session) -> str:
     parts = [session.model_name, _tokens(session)]
     if conversation.replies and session.prices_loaded:
         parts.append(spent(conversation).cost)
-    if session.files:
-        parts.append(f"{len(session.files)} file{'s' * (len(session.files) > 1)} waiting")
+    if waiting := len(session.files) + len(session.attachments):
+        parts.append(f"{waiting} file{'s' * (waiting > 1)} waiting")
     if session.saved_as:
         parts.append(session.saved_as)
     return " ".join(harmless(" · ".join(filter(None, parts))).split())

@@ -12,6 +12,7 @@ from llmcli.config import Config
 from llmcli.conversation import Conversation
 from llmcli.errors import ClosedPipe, Interrupted, LlmcliError, UserError
 from llmcli.exchange import aside_for, exchange, finish, renderer_for
+from llmcli.messages import Attachment, UserPromptPart
 from llmcli.prompt import Stdin
 from llmcli.providers import split_model
 from llmcli.render import Report, Stderr, Stdout
@@ -33,8 +34,9 @@ class Over(Exception):
 class Session:
     """A conversation and what surrounds it.
 
-    `model_name` is the model as it was asked for, `files` stand before the next prompt, `unanswered` is the last prompt
-    if nobody answered it, `saved_as` the name under which the conversation is kept. `say` shows lines to the person.
+    `model_name` is the model as it was asked for, `files` and `attachments` go with the next prompt, `unanswered` is
+    the last prompt if nobody answered it, `saved_as` the name under which the conversation is kept. `say` shows lines
+    to the person.
     """
 
     def __init__(
@@ -54,7 +56,8 @@ class Session:
         self.conversation = conversation
         self.stdin, self.stdout, self.stderr = stdin, stdout, stderr
         self.files: list[str] = []
-        self.unanswered: str | None = None
+        self.attachments: list[Attachment] = []
+        self.unanswered: UserPromptPart | None = None
         self.id = uuid.uuid4().hex
         self.saved_as: str | None = None
         self.prices_loaded = False
@@ -62,7 +65,7 @@ class Session:
         self.to_terminal: Callable[[str], None] = lambda text: None
         self._start_providers = self._providers(model_name)
 
-    def send(self, prompt: str) -> None:
+    def send(self, prompt: UserPromptPart) -> None:
         """Send a prompt and show the reply. Whatever went wrong has been said.
 
         Raises Over where the session cannot go on.
@@ -76,6 +79,7 @@ class Session:
         if len(conversation.replies) > before:
             self.unanswered = None
             self.files.clear()
+            self.attachments.clear()
             self.keep()
         self.stderr.secrets |= conversation.model.secrets  # again: tokens come with the request
         code = finish(report, renderer, self.options, self.config, self.stderr, in_session=True)
@@ -122,6 +126,7 @@ class Session:
         """Leave the conversation; what it has cost stays counted."""
         self.conversation.messages.clear()
         self.files.clear()
+        self.attachments.clear()
         self.unanswered = self.saved_as = None
         self.id = uuid.uuid4().hex
 
