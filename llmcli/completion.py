@@ -43,7 +43,7 @@ _llmcli_completion() {
     cur+=$rest
     COMPREPLY=()
     case $prev:$cur in
-        -[af]:* | --attach:* | --file:* | --api-key-file:* | --ca-file:* | --service-account:* | *[\<\>]:* | \
+        -a:* | -f:* | --attach:* | --file:* | --api-key-file:* | --ca-file:* | --service-account:* | *[\<\>]:* | \
             *:--attach=* | *:--file=* | *:--api-key-file=* | *:--ca-file=* | *:--service-account=* | *:*[\<\>]*)
             compopt -o default 2>/dev/null
             return

@@ -195,7 +195,7 @@ def test_each_file_says_how_it_is_made(shell: str) -> None:
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_each_script_knows_the_options_that_take_a_file(shell: str) -> None:
     command: Any = typer.main.get_command(app)
-    taking = [param for param in command.commands["ask"].params if param.metavar in ("PATH", "FILE")]
+    taking = [param for param in command.commands["ask"].params if param.metavar in ("PATH", "PATH_OR_URL", "FILE")]
     assert taking
     for param in taking:
         assert all(re.search(rf"(?<![\w-]){name}(?![\w-])", script(shell)) for name in param.opts)
