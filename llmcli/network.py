@@ -12,9 +12,13 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from llmcli.errors import SettingsError, UserError
+
+if TYPE_CHECKING:
+    from httpcore2 import NetworkBackend
 
 __all__ = ["PLAIN", "Network", "Proxy", "fault_of", "url_secrets"]
 
@@ -39,13 +43,15 @@ class Proxy:
 class Network:
     """What the person says of the way out, and where it was said; None: as the environment says.
 
-    The certificates of `ca_file` are trusted besides those of the system.
+    The certificates of `ca_file` are trusted besides those of the system. `backend` is how to connect, where that is
+    not as usual.
     """
 
     proxy: str | None = None
     proxy_from: str = "--proxy"
     ca_file: str | None = None
     ca_file_from: str = "--ca-file"
+    backend: NetworkBackend | None = None
 
     def proxy_to(self, url: str) -> Proxy | None:
         """The proxy on the way to an address. Raises UserError or SettingsError where it is none."""

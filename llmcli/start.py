@@ -149,7 +149,7 @@ def choose_model(
         raise UserError("--base-url and --api-key-file go with one model, not with a chain")
     key = read_text(options.api_key_file, "--api-key-file", stdin) if options.api_key_file else None
     stderr.secrets |= {(key or "").strip()}
-    models = [_model(options, config, one, key, stderr, later) for one in names]
+    models = [_model(options, config, one, key, stderr, later, first=one is names[0]) for one in names]
     for model in models:
         stderr.secrets |= model.secrets
         if options.verbose:
@@ -166,13 +166,19 @@ def _moves_on(reasons: frozenset[str | int], error: ProviderError) -> bool:
     return error.kind in reasons or error.status in reasons
 
 
-def _model(options: Options, config: Config, name: str, key: str | None, stderr: Stderr, later: bool) -> Model:
+def _model(
+    options: Options, config: Config, name: str, key: str | None, stderr: Stderr, later: bool, *, first: bool
+) -> Model:
     found = _found(options, config, name, key, stderr)
-    if not later or found.row.offline:
-        return found.build()
-    from llmcli.models.later import LaterModel
+    if later and not found.row.offline:
+        from llmcli.models.later import LaterModel
 
-    return LaterModel(found)
+        return LaterModel(found)
+    if first and not options.dry_run and found.row.address.startswith("https:"):
+        from llmcli.models.ahead import connecting
+
+        found = connecting(found, config["timeout"])
+    return found.build()
 
 
 def _found(options: Options, config: Config, name: str, key: str | None, stderr: Stderr) -> FoundModel:

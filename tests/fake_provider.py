@@ -110,6 +110,8 @@ class FakeProvider:
         self._tls = tls
         self.requests: list[Request] = []
         self.answers: list[Answer] = []
+        self.connections = 0  # that stand, TLS and all
+        self.connected = threading.Event()
         self.asked = threading.Event()  # a request has been read
         self.sent = threading.Event()  # the pieces of an answer have been sent
         self.left = threading.Event()  # the client has closed a connection that was stalled
@@ -161,6 +163,9 @@ class FakeProvider:
                 connection = self._tls.wrap_socket(plain, server_side=True)
                 with self._lock:
                     self._open = self._open - {plain} | {connection}
+            with self._lock:
+                self.connections += 1
+            self.connected.set()
             with connection.makefile("rb") as reader:
                 request = _read_request(reader)
                 if request is None:

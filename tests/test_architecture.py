@@ -42,7 +42,7 @@ FLOORS = (
         *("llmcli.models.openai", "llmcli.models.anthropic", "llmcli.models.gemini", "llmcli.models.cohere"),
         *("llmcli.models.bedrock", "llmcli.models.test", "llmcli.models.google_auth"),
     ),
-    ("llmcli.models.sdk", "llmcli.models.http", "llmcli.models.live"),
+    ("llmcli.models.sdk", "llmcli.models.http", "llmcli.models.live", "llmcli.models.ahead"),
     ("llmcli.models.protocol",),
     ("llmcli.models.reply", "llmcli.models.wire", "llmcli.models.frames", "llmcli.models.claude"),
     ("llmcli.models.connection",),

@@ -6,18 +6,20 @@ import os
 import re
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
-from functools import cache
-from threading import Thread
-from typing import Any
+from functools import cache, partial
+from threading import Lock, Thread
+from typing import Any, TypeVar
 
+import httpcore2
 import httpx2
 
 from llmcli.errors import NetworkError, SettingsError
 from llmcli.network import Network, Proxy, fault_of
 
+_T = TypeVar("_T")
 _WAY = "llmcli.way"  # the extension of a request that tells which way it went
 
 
@@ -145,21 +147,26 @@ def http_client(network: Network, url: str, transport: httpx2.BaseTransport | No
     Raises UserError or SettingsError where a proxy or a file of certificates is none, or lacks a package.
     """
     proxy = network.proxy_to(url)
-    more = network.certificates()
     if transport:
+        network.certificates()
         return httpx2.Client(transport=transport)
     secure = url.startswith("https:") or bool(proxy and proxy.url.startswith("https:"))
     # Without TLS nobody is to be trusted, and a context that trusts nobody costs a tenth of one with certificates.
-    context = _trust(more, network.ca_file_from, *map(os.environ.get, _TRUST)) if secure else _trusting_nobody()
+    context = trusted(network) if secure else _trusting_nobody()
     return httpx2.Client(
-        transport=_transport(proxy, context),
+        transport=_transport(proxy, context, network.backend),
         event_hooks={"request": [_marks(network, proxy)], "response": [_refusals(proxy)]},
     )
 
 
-def _transport(proxy: Proxy | None, context: ssl.SSLContext) -> httpx2.HTTPTransport:
+def _transport(
+    proxy: Proxy | None, context: ssl.SSLContext, backend: httpcore2.NetworkBackend | None
+) -> httpx2.HTTPTransport:
     if not proxy:
-        return httpx2.HTTPTransport(verify=context)
+        transport = httpx2.HTTPTransport(verify=context)
+        if backend:  # httpx2 has no parameter for it
+            transport._pool = httpcore2.ConnectionPool(ssl_context=context, network_backend=backend)
+        return transport
     over_tls = context if proxy.url.startswith("https:") else None
     try:
         return httpx2.HTTPTransport(verify=context, proxy=httpx2.Proxy(proxy.url, ssl_context=over_tls))
@@ -171,10 +178,17 @@ def _transport(proxy: Proxy | None, context: ssl.SSLContext) -> httpx2.HTTPTrans
 
 
 _TRUST = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+_TRUSTING = Lock()  # two threads that ask at once wait for the one context
 
 
 def _trusting_nobody() -> ssl.SSLContext:
     return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+def trusted(network: Network) -> ssl.SSLContext:
+    """Whom to trust on the way. Raises UserError or SettingsError."""
+    with _TRUSTING:
+        return _trust(network.certificates(), network.ca_file_from, *map(os.environ.get, _TRUST))
 
 
 @cache
@@ -215,6 +229,20 @@ def _refusals(proxy: Proxy | None) -> Any:
     return refuse
 
 
+def in_thread(work: Callable[[], _T]) -> Future[_T]:
+    """Begin work in a thread that nobody waits for at the end; the result raises what the work did."""
+    answer: Future[_T] = Future()
+
+    def run() -> None:
+        try:
+            answer.set_result(work())
+        except BaseException as error:  # noqa: BLE001 - it is raised again
+            answer.set_exception(error)
+
+    Thread(target=run, daemon=True).start()
+    return answer
+
+
 @contextmanager
 def interruptible_names() -> Iterator[None]:
     """Let Ctrl-C through while a host name is being resolved.
@@ -225,16 +253,7 @@ def interruptible_names() -> Iterator[None]:
     resolve = socket.getaddrinfo
 
     def resolve_elsewhere(*args: Any, **named: Any) -> Any:
-        answer: Future[Any] = Future()
-
-        def work() -> None:
-            try:
-                answer.set_result(resolve(*args, **named))
-            except (OSError, UnicodeError) as error:
-                answer.set_exception(error)
-
-        Thread(target=work, daemon=True).start()
-        return answer.result()
+        return in_thread(partial(resolve, *args, **named)).result()
 
     socket.getaddrinfo = resolve_elsewhere
     try:
