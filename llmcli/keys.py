@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from llmcli.config import load_config
 from llmcli.credentials import clean_key, key_sources
 from llmcli.errors import SettingsError, UserError
-from llmcli.keys_file import keys_path, read_keys, write_keys
+from llmcli.keys_file import changing_keys, keys_path, read_keys
 from llmcli.listing import table
 from llmcli.prompt import Stdin, read_text
 from llmcli.providers import Provider, find_provider
@@ -39,7 +39,8 @@ def set_key(provider: str, more: Sequence[str]) -> None:
     except SettingsError as error:
         raise UserError(error.message, hint=error.hint) from None
     path = keys_path(os.environ)
-    write_keys(path, {**read_keys(path), row.name: key})
+    with changing_keys(path) as keys:
+        keys[row.name] = key
     stderr = Stderr()
     stderr.line(f"the key of {row.name} is kept in {path}")
     if (first := key_sources(row, os.environ)[0]) != str(path):
@@ -50,11 +51,10 @@ def forget_key(provider: str) -> None:
     """Take the key of a provider out of the file of keys. Raises UserError where there is none."""
     row = _row(provider)
     path = keys_path(os.environ)
-    keys = read_keys(path)
-    if row.name not in keys:
+    if row.name not in read_keys(path):
         raise UserError(f"{path} holds no key of {row.name}", hint="`llmcli keys list` shows where keys come from")
-    del keys[row.name]
-    write_keys(path, keys)
+    with changing_keys(path) as keys:
+        keys.pop(row.name, None)
     Stderr().line(f"the key of {row.name} is no longer in {path}")
 
 

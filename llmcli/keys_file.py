@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from llmcli.errors import SettingsError
 
-__all__ = ["config_folder", "keys_path", "read_keys", "write_keys"]
+__all__ = ["changing_keys", "config_folder", "keys_path", "read_keys"]
 
 
 def config_folder(environ: Mapping[str, str]) -> Path:
@@ -57,27 +57,51 @@ def read_keys(path: Path) -> dict[str, str]:
     return keys
 
 
-def write_keys(path: Path, keys: Mapping[str, str]) -> None:
-    """Put the keys in the place of the file, readable by its owner alone; its folder too, where it is new.
+@contextmanager
+def changing_keys(path: Path) -> Iterator[dict[str, str]]:
+    """The keys, to be changed here; in the end they take the place of the file, readable by its owner alone.
 
-    Raises SettingsError where that cannot be done; the old file is then as it was.
+    Its folder too, where it is new. Whoever else changes them meanwhile has to wait (not on Windows). Raises
+    SettingsError where the keys cannot be read or written; the old file is then as it was.
     """
     path = Path(os.path.realpath(path))  # it may be a link into somebody's collection of settings
     try:
         if not path.parent.is_dir():
             path.parent.mkdir(parents=True)
             path.parent.chmod(0o700)
-        number, name = tempfile.mkstemp(dir=path.parent, prefix=".keys-")
-        try:
-            os.chmod(name, 0o600)  # whatever the umask has made of it
-            with open(number, "w", encoding="utf-8") as file:
-                json.dump(dict(sorted(keys.items())), file, indent=2)
-                file.flush()
-                os.fsync(number)
-            os.replace(name, path)
-        except BaseException:
-            with suppress(OSError):
-                os.unlink(name)
-            raise
+        with _alone_in(path.parent):
+            keys = read_keys(path)
+            yield keys
+            _write(path, keys)
     except OSError as error:
         raise SettingsError(f"cannot write {path}: {error.strerror}", kind="credentials") from error
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    if os.name == "nt":
+        yield
+        return
+    import fcntl
+
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(number)
+
+
+def _write(path: Path, keys: Mapping[str, str]) -> None:
+    number, name = tempfile.mkstemp(dir=path.parent, prefix=".keys-")
+    try:
+        os.chmod(name, 0o600)  # whatever the umask has made of it
+        with open(number, "w", encoding="utf-8") as file:
+            json.dump(dict(sorted(keys.items())), file, indent=2)
+            file.flush()
+            os.fsync(number)
+        os.replace(name, path)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(name)
+        raise
