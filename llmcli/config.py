@@ -110,8 +110,9 @@ def config_path(environ: Mapping[str, str] = os.environ) -> Path:
 
 
 def bare_config(options: Mapping[str, object]) -> Config:
-    """What is in force as long as neither file nor environment could be read: the options, and the defaults."""
-    return Config(Path(), _in_force((options, "option"), (DEFAULTS, "default")))
+    """What is in force where the settings are broken: the options, and the defaults; but a script gets its format."""
+    form = {"format": os.environ.get(_variable("format"))}
+    return Config(Path(), _in_force((options, "option"), (form, None), (DEFAULTS, "default")))
 
 
 def load_config(options: Mapping[str, object], environ: Mapping[str, str] = os.environ) -> Config:
@@ -132,11 +133,13 @@ def load_config(options: Mapping[str, object], environ: Mapping[str, str] = os.e
 
 
 def _public(fields: dict[str, Any]) -> dict[str, Any]:
-    """What the file says of a provider, without what may be secret: values of headers, a password in an address."""
+    """What the file says of a provider, without what may be secret: headers, passwords, words of a command."""
     if "headers" in fields:
         fields["headers"] = dict.fromkeys(fields["headers"], "***")
     for name in fields.keys() & {"base_url", "proxy"}:
         fields[name] = public_address(fields[name])
+    if "key_command" in fields:
+        fields["key_command"] = f"{fields['key_command'].split(maxsplit=1)[0]} ***"
     return fields
 
 

@@ -163,5 +163,5 @@ def keys_in(environ: Mapping[str, str], rows: Mapping[str, Provider]) -> frozens
 
 
 def public_address(address: str) -> str:
-    """The address without a user's name and password."""
-    return re.sub(r"(?<=//)[^/]*@", "", address)
+    """An address as somebody wrote it, without what may be secret: user and password, even misspelt, and the query."""
+    return re.sub(r"^([a-z0-9+.-]*://)?.*@|[?#].*", r"\1", address, flags=re.IGNORECASE | re.DOTALL)

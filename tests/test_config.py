@@ -138,3 +138,27 @@ def test_providers_lists_address_and_keys() -> None:
     assert "https://api.groq.com/openai/v1" in table
     assert "sk-secret" not in table
     assert "password" not in table
+
+
+def test_show_keeps_what_is_secret_to_itself(tmp_path: Path) -> None:
+    own = 'base_url = "http://u:s3cret/x@127.0.0.1:1"\nproxy = "bob:s3cret@h:9"\nkey_command = "pass show s3cret"\n'
+    (tmp_path / "config.toml").write_text(f"[providers.groq]\n{own}headers = {{ X-Key = 's3cret' }}\n")
+    env = {"LLMCLI_HOME": str(tmp_path), "LLMCLI_PROXY": "bob:s3cret@h:9"}
+    for args in ([], ["--json"]):
+        shown = llmcli("config", "show", *args, env=env)
+        assert (shown.code, shown.stderr) == (0, "")
+        assert b"h:9" in shown.stdout
+        assert b"pass ***" in shown.stdout
+        assert b"127.0.0.1:1" in shown.stdout
+        assert b"s3cret" not in shown.stdout
+    asked = llmcli("hi", "-m", "groq:x", env=env)
+    assert asked.code == 3
+    assert "s3cret" not in asked.stderr
+
+
+def test_a_script_gets_its_json_though_the_settings_are_broken(tmp_path: Path) -> None:
+    broken = llmcli("hi", env={"LLMCLI_FORMAT": "json", "LLMCLI_SEED": "many"})
+    assert (broken.code, broken.json["error"]["kind"]) == (3, "settings")
+    (tmp_path / "config.toml").write_text("[")
+    broken = llmcli("hi", env={"LLMCLI_FORMAT": "ndjson", "LLMCLI_HOME": str(tmp_path)})
+    assert json.loads(broken.stdout.splitlines()[-1])["type"] == "end"

@@ -340,7 +340,10 @@ def signature_of(url: str, body: bytes, headers: Mapping[str, str]) -> str:
     return f"Credential=AKIDEXAMPLE/{scope}, SignedHeaders={';'.join(signed)}, Signature={key.hex()}"
 
 
-@pytest.mark.parametrize("address", ["http://u:p@h/x", "http://u:p@ss@h/x", "http://h/x"])
+@pytest.mark.parametrize(
+    "address", ["http://u:p@h/x", "http://u:p@ss@h/x", "http://u:p/ss@h/x", "http://u:p//s@h/x?key=p", "http://h/x"]
+)
 def test_a_public_address_has_no_password(address: str) -> None:
     assert public_address(address) == "http://h/x"
     assert public_address("http://u:pw@h ost") == "http://h ost"
+    assert public_address("u:pw@h:9") == "h:9"

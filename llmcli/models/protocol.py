@@ -158,7 +158,8 @@ class ProtocolModel(Model):
             name: "***" if name in secret or (self.key and self.key in value) else value
             for name, value in request.headers.items()
         }
-        return HTTPRequest(request.method, public_address(str(request.url)), headers, request.content.decode(), notes)
+        url = request.url.copy_with(userinfo=b"")
+        return HTTPRequest(request.method, str(url), headers, request.content.decode(), notes)
 
     def _whole_body(self, messages: Sequence[ModelMessage], settings: ModelSettings) -> dict[str, Any]:
         return _merged(self.body(messages, settings), settings.extra)
