@@ -11,7 +11,7 @@ from threading import Timer
 from llmcli.attachments import read_attachments
 from llmcli.config import bare_config, load_config
 from llmcli.conversation import Conversation
-from llmcli.errors import Interrupted, LlmcliError, UserError
+from llmcli.errors import Interrupted, LlmcliError, UserError, redact
 from llmcli.exchange import aside_for, exchange, finish, renderer_for, shows_cost
 from llmcli.messages import UserPromptPart
 from llmcli.models import HTTPRequest
@@ -24,14 +24,19 @@ __all__ = ["ask"]
 _PRICES_AFTER_S = 0.3  # when what shows the first words has been imported
 
 
-def ask(options: Options) -> int:
-    """Send one prompt, show the reply, and return the exit code. Whatever went wrong has then been said."""
+def ask(options: Options, fault: LlmcliError | None = None) -> int:
+    """Send one prompt, show the reply, and return the exit code. Whatever went wrong has then been said.
+
+    A `fault` that was found before is said in the same way, and nothing is sent.
+    """
     stdin, stdout, stderr = Stdin(), Stdout(), Stderr(quiet=options.quiet, color=options.color)
     report = Report(options.model or "")
     config = bare_config(options.settings())
     conversation: Conversation | None = None
     try:
         config = load_config(options.settings())
+        if fault:
+            raise fault
         if not options.prompt and not options.file and stdin.is_terminal:
             hint = 'say something: llmcli "..."; llmcli chat begins a session'
             raise UserError("there is no prompt; nothing was sent", hint=hint)
@@ -78,7 +83,7 @@ def _dry_run(conversation: Conversation, prompt: UserPromptPart, stdout: Stdout,
     request = conversation.preview(prompt)
     for note in request.notes:
         stderr.line(f"note: {note}")
-    stdout.write(_shown(request))
+    stdout.write(redact(_shown(request), stderr.secrets))  # a key may stand in the prompt
     return 0
 
 

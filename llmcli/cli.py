@@ -6,24 +6,23 @@ import difflib
 import inspect
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any, cast
 
 import typer
-from typer.core import TyperGroup
 
 from llmcli import __version__
 from llmcli import options as opt
 from llmcli.completion import complete_provider
-from llmcli.conversion import Quick, QuickCommand
-from llmcli.errors import Interrupted, LlmcliError, UserError
+from llmcli.conversion import QuickCommand, QuickGroup
+from llmcli.errors import Interrupted, LlmcliError, UserError, causes_of
 from llmcli.render.terminal import Stderr, Stdout
 
 # Commands of later versions: a lone word like that is no prompt that somebody meant to pay for.
 _RESERVED = ("log", "usage")
 
 
-class _AskByDefault(Quick, TyperGroup):
+class _AskByDefault(QuickGroup):
     """A group whose `ask` needs no name. Typer has no public way to say this: hence the pinned version."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -52,14 +51,36 @@ class _AskByDefault(Quick, TyperGroup):
         return [*super().shell_complete(ctx, incomplete), *self.commands["ask"].shell_complete(ctx, incomplete)]
 
 
-def _refuse_misspelt(word: str, commands: Iterable[str]) -> None:
+class _Ask(QuickCommand):
+    """The command of which a script may want to know in JSON what was wrong with its options."""
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        """See `Quick.make_context`."""
+        words = list(args)  # the parser takes its own away
+        try:
+            return super().make_context(info_name, args, parent, **extra)
+        except UserError as error:
+            from llmcli.ask import ask as run
+            from llmcli.start import Options
+
+            said = " ".join(words).replace("=", " ")
+            form = next((form for form in ("ndjson", "json") if f"--format {form}" in said), None)
+            raise typer.Exit(run(Options(format=form, json="--json" in words), error)) from None
+
+
+def _misspelt(prompt: Sequence[str], commands: Iterable[str]) -> UserError | None:
+    """What is wrong with a prompt that looks like a command."""
+    said_to_be_a_prompt = "--" in sys.argv or sys.argv[1:2] == ["ask"]
+    if not prompt or said_to_be_a_prompt or (len(prompt) > 1 and prompt[0] not in _RESERVED):
+        return None
+    word = prompt[0]
     if word == "help":
-        raise UserError("help is no command", hint="llmcli --help; to send it as a prompt: llmcli -- help")
+        return UserError("help is no command", hint="llmcli --help; to send it as a prompt: llmcli -- help")
     near = next(iter(difflib.get_close_matches(word, [*commands, *_RESERVED], 1, 0.8)), None)
     if near is None:
-        return
+        return None
     meant = f"this version has no command {near}" if near in _RESERVED else f"did you mean {near}?"
-    raise UserError(f"{word}: {meant}", hint=f"to send it as a prompt: llmcli -- {word}")
+    return UserError(f"{word}: {meant}", hint=f"to send it as a prompt: llmcli -- {word}")
 
 
 app = typer.Typer(
@@ -72,10 +93,15 @@ app = typer.Typer(
     epilog='Try it without a key: llmcli -m test:markdown "hello"',
 )
 config_app = typer.Typer(
-    help="Settings: what is in force, and where it comes from.", no_args_is_help=True, rich_markup_mode=None
+    cls=QuickGroup,
+    help="Settings: what is in force, and where it comes from.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 app.add_typer(config_app, name="config")
-keys_app = typer.Typer(help="Keys, kept in a file of your own.", no_args_is_help=True, rich_markup_mode=None)
+keys_app = typer.Typer(
+    cls=QuickGroup, help="Keys, kept in a file of your own.", no_args_is_help=True, rich_markup_mode=None
+)
 app.add_typer(keys_app, name="keys")
 
 
@@ -94,7 +120,7 @@ def _root(
     pass
 
 
-@app.command(cls=QuickCommand)
+@app.command(cls=_Ask)
 def ask(
     ctx: typer.Context,
     prompt: opt.Prompt = None,
@@ -142,16 +168,15 @@ def ask(
     debug: opt.Debug = False,
 ) -> None:
     """Send one prompt; the default command."""
-    said_to_be_a_prompt = "--" in sys.argv or sys.argv[1:2] == ["ask"]
-    if prompt and not said_to_be_a_prompt and (len(prompt) == 1 or prompt[0] in _RESERVED):
-        _refuse_misspelt(prompt[0], cast(Any, ctx.parent).command.commands)
     from llmcli.ask import ask as run
     from llmcli.start import Options, wants_session
 
     options = Options(**ctx.params)  # the parameters above are its fields
     if wants_session(options):
-        from llmcli.repl import chat as run
-    raise typer.Exit(run(options))
+        from llmcli.repl import chat
+
+        raise typer.Exit(chat(options))
+    raise typer.Exit(run(options, _misspelt(prompt or [], cast(Any, ctx.parent).command.commands)))
 
 
 def chat(ctx: typer.Context, **given: object) -> None:
@@ -220,7 +245,7 @@ def config_path() -> None:
 _KeyOwner = Annotated[str, typer.Argument(metavar="PROVIDER", help="Whose.", autocompletion=complete_provider)]
 
 
-@keys_app.command("set", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+@keys_app.command("set", cls=QuickCommand, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def keys_set(ctx: typer.Context, provider: _KeyOwner) -> None:
     """Keep a key: asked for without echo, or read from stdin."""
     from llmcli.keys import set_key
@@ -228,7 +253,7 @@ def keys_set(ctx: typer.Context, provider: _KeyOwner) -> None:
     set_key(provider, ctx.args)
 
 
-@keys_app.command("list")
+@keys_app.command("list", cls=QuickCommand)
 def keys_list(json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
     """Where each key in force comes from; never the key."""
     from llmcli.keys import keys_json, keys_table
@@ -236,7 +261,7 @@ def keys_list(json: Annotated[bool, typer.Option("--json", help="As JSON.")] = F
     _listing(keys_json if json else keys_table)
 
 
-@keys_app.command("rm")
+@keys_app.command("rm", cls=QuickCommand)
 def keys_rm(provider: _KeyOwner) -> None:
     """Forget a key that was kept."""
     from llmcli.keys import forget_key
@@ -266,23 +291,30 @@ def _run() -> int:
     try:
         app(prog_name="llmcli")
     except SystemExit as done:  # how typer ends; a closed pipe it marks by what it puts in the place of stdout
-        if isinstance(done.__context__, KeyboardInterrupt):
-            return Interrupted.by(done.__context__).exit_code
+        if stop := next((cause for cause in causes_of(done) if isinstance(cause, KeyboardInterrupt)), None):
+            return Interrupted.by(stop).exit_code
         closed = type(sys.stdout).__name__ == "PacifyFlushWrapper"
         return 141 if closed else done.code if isinstance(done.code, int) else 0
     except LlmcliError as error:
         return _said(error)
     except OSError as error:  # what prints by itself, as --help does, onto a full disk
         return _said(LlmcliError(f"cannot write to stdout: {error.strerror}", kind="output"))
-    except Exception as error:
-        if "--debug" in sys.argv or os.environ.get("LLMCLI_DEBUG"):
-            raise
+    except Exception as error:  # noqa: BLE001 - the last resort: whatever it is, it is said in our way, without keys
+        import traceback
+
         what = f"a fault of llmcli itself: {type(error).__name__}: {error}"
-        return _said(LlmcliError(what, hint="please report it, with what --debug prints"))
+        traced = traceback.format_exc() if "--debug" in sys.argv or os.environ.get("LLMCLI_DEBUG") else ""
+        return _said(LlmcliError(what, hint="please report it, with what --debug prints"), traced)
     return 0
 
 
-def _said(error: LlmcliError) -> int:
+def _said(error: LlmcliError, traced: str = "") -> int:
+    from llmcli.credentials import keys_in
+    from llmcli.providers import PROVIDERS
+
+    stderr = Stderr()
+    stderr.secrets = keys_in(os.environ, PROVIDERS)
+    stderr.write(traced)
     if error.exit_code != 141:
-        Stderr().error(error)
+        stderr.error(error)
     return error.exit_code

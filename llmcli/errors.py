@@ -22,7 +22,7 @@ from __future__ import annotations
 import math
 import re
 import signal
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Self
 
 __all__ = [
@@ -40,6 +40,7 @@ __all__ = [
     "Stopped",
     "UsageLimitExceeded",
     "UserError",
+    "causes_of",
     "error_details",
     "provider_error",
     "redact",
@@ -310,6 +311,13 @@ def provider_error(
     elif "content_filter" in words:
         kind = "content_filter"
     return ProviderError(told, kind=kind, hint=hint, status=status, request_id=request_id)
+
+
+def causes_of(error: BaseException | None) -> Iterator[BaseException]:
+    """The error, and what stands behind it, one after the other."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 def redact(text: str, secrets: Iterable[str]) -> str:

@@ -52,6 +52,7 @@ def exchange(
     """Show the reply as it arrives, and close `report` with what came and what broke it off, if anything did."""
     before = len(conversation.replies)
     error: LlmcliError | None = None
+    report.secrets |= conversation.model.secrets
     try:
         with closing(conversation.send(prompt)) as events, aside.waiting_for(conversation.model.members[0].id):
             show(events, renderer, aside, report)

@@ -235,6 +235,24 @@ def test_wrong_input(openai: FakeProvider, args: list[str], stdin: bytes, code: 
     assert openai.requests == []
 
 
+@pytest.mark.parametrize("args", [["provider"], ["hi", "--seed", "many"], ["hi", "--nonsense"], ["hi", "--effort"]])
+def test_wrong_input_is_told_to_a_script_in_its_own_language(openai: FakeProvider, args: list[str]) -> None:
+    as_json = llmcli(*args[:1], "--json", *args[1:])
+    assert (as_json.code, as_json.json["error"]["kind"]) == (2, "usage")
+    assert as_json.json["error"]["message"] in as_json.stderr
+    lines = llmcli("--format", "ndjson", *args).stdout.splitlines()
+    assert [json.loads(line)["type"] for line in lines] == ["start", "end"]
+    assert openai.requests == []
+
+
+@pytest.mark.parametrize("args", [["config", "shw"], ["keys", "set"], ["models", "--jsn"], ["hi", "--seed", "many"]])
+def test_wrong_use_is_said_like_all_errors(args: list[str]) -> None:
+    result = llmcli(*args)
+    assert (result.code, result.stdout) == (2, b"")
+    assert result.stderr.startswith("error: ")
+    assert result.stderr.endswith("--help says more\n")
+
+
 @pytest.mark.parametrize("key", ["two words", "sk-“quoted”", "a\nb"])
 def test_a_key_that_cannot_be_one_is_refused_and_not_shown(openai: FakeProvider, key: str) -> None:
     result = llmcli("hi", env={"OPENAI_API_KEY": key})

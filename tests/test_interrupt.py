@@ -213,3 +213,10 @@ def test_a_full_disk_is_an_error() -> None:
         assert process.wait(_HANG_S) == 1
         assert process.stderr
         assert b"cannot write to stdout: No space left" in process.stderr.read()
+
+
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_that_typer_gets_in_between(signum: signal.Signals, code: int) -> None:
+    run = f"import signal; from llmcli import __main__, cli; cli._listing = lambda _: signal.raise_signal({signum:d});"
+    done = subprocess.run([sys.executable, "-c", f"{run} __main__.main()", "config", "path"], capture_output=True)
+    assert (done.returncode, done.stderr) == (code, b"")

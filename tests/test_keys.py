@@ -243,7 +243,7 @@ def test_a_key_is_never_shown(
     echo = {"error": {"message": f"no: Bearer {CANARY}, x-api-key={CANARY}, {ENCODED}", "type": CANARY}}
     headers = {"x-request-id": CANARY, "www-authenticate": f"Basic {ENCODED}"}
     provider.answer_json(echo, status=status, headers=headers)
-    command = [*COMMAND, "-m", f"{name}:x", *args, "hi"]
+    command = [*COMMAND, "-m", f"{name}:x", *args, f"is {CANARY} a key?" if form == "dry" else "hi"]
     done = subprocess.run(command, input=stdin, capture_output=True, env={**os.environ, **env}, check=False)
     shown = (done.stdout + done.stderr).decode()
     assert done.returncode == {0: 0, 401: 3, 400: 4, 500: 5}[status], shown
@@ -283,3 +283,11 @@ def test_a_password_in_an_address_is_not_echoed(provider: FakeProvider) -> None:
     assert result.code == 3
     assert CANARY not in result.stdout.decode() + result.stderr
     assert ENCODED not in result.stdout.decode() + result.stderr
+
+
+def test_those_who_come_at_once_wait_for_each_other(home: Path) -> None:
+    names = [row.name for row in PROVIDERS.values() if row.key_env][:8]
+    runs = [subprocess.Popen([*COMMAND, "keys", "set", name], stdin=subprocess.PIPE) for name in names]
+    for run in runs:
+        run.communicate(CANARY.encode())
+    assert json.loads((home / "keys.json").read_text()) == dict.fromkeys(names, CANARY)

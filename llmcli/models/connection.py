@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import httpcore2
 import httpx2
 
-from llmcli.errors import NetworkError, SettingsError
+from llmcli.errors import NetworkError, SettingsError, causes_of
 from llmcli.network import Network, Proxy, fault_of
 
 _T = TypeVar("_T")
@@ -43,7 +43,7 @@ def address_errors(who: str) -> Iterator[None]:
 
 def network_error(who: str, error: BaseException | None, request: httpx2.Request | None) -> NetworkError:
     """The NetworkError for a failed connection; `error` is httpx2's, the causes under it tell the story."""
-    causes = list(_causes(error))
+    causes = list(causes_of(error))
     host = request.url.netloc.decode("ascii", "replace").rpartition("@")[2] if request else "the provider"
     network, proxy = (request.extensions.get(_WAY) if request else None) or (Network(), None)
     waited = request.extensions.get("timeout", {}) if request else {}
@@ -260,9 +260,3 @@ def interruptible_names() -> Iterator[None]:
         yield
     finally:
         socket.getaddrinfo = resolve
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__

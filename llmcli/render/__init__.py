@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Protocol
 
-from llmcli.messages import StreamEvent
+from llmcli.errors import redact
+from llmcli.messages import AttemptFailed, Notice, StreamEvent
 from llmcli.render.aside import Aside
 from llmcli.render.jsonl import JSONRenderer, NDJSONRenderer
 from llmcli.render.plain import ExtractRenderer, TextRenderer
@@ -64,6 +66,8 @@ def make_renderer(
 def show(events: Iterable[StreamEvent], renderer: Renderer, aside: Aside, report: Report) -> None:
     """Pull the reply through both, and note in `report` when the first text came."""
     for event in events:
+        if isinstance(event, Notice | AttemptFailed):
+            event = replace(event, text=redact(event.text, report.secrets))
         report.note(event)
         aside.event(event, renderer)
         renderer.event(event)
