@@ -202,6 +202,7 @@ FORMS = {
     "json": ["--json", "--debug"],
     "ndjson": ["--format", "ndjson"],
     "dry": ["--dry-run"],
+    "retried": ["--format", "ndjson", "--retries", "1"],
 }
 
 
@@ -215,6 +216,7 @@ FORMS = {
         ("file", "groq", "json", 400),
         ("file", "groq", "debug", 401),
         ("file", "groq", "ndjson", 500),
+        ("file", "groq", "retried", 500),
         ("file", "groq", "dry", 0),
         ("file", "anthropic", "debug", 401),
         ("file", "anthropic", "dry", 0),
@@ -241,7 +243,7 @@ def test_a_key_is_never_shown(
     home.mkdir(parents=True, exist_ok=True)
     (home / "config.toml").write_text(settings)
     echo = {"error": {"message": f"no: Bearer {CANARY}, x-api-key={CANARY}, {ENCODED}", "type": CANARY}}
-    headers = {"x-request-id": CANARY, "www-authenticate": f"Basic {ENCODED}"}
+    headers = {"retry-after": "0", "x-request-id": CANARY, "www-authenticate": f"Basic {ENCODED}"}
     provider.answer_json(echo, status=status, headers=headers)
     command = [*COMMAND, "-m", f"{name}:x", *args, f"is {CANARY} a key?" if form == "dry" else "hi"]
     done = subprocess.run(command, input=stdin, capture_output=True, env={**os.environ, **env}, check=False)
