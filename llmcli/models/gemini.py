@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -123,8 +124,8 @@ class GeminiModel(HTTPModel):
             told = data.get("usageMetadata")
             if told and told != last_told:
                 last_told = told
-                counts |= given(told)
-                yield from reply.usage(_usage(counts))
+                counts |= told if None not in told.values() else given(told)
+                yield from reply.counts(partial(_usage, counts))
             candidates = data.get("candidates") or ()
             if feedback := (data.get("promptFeedback") or {}).get("blockReason"):
                 why = data["promptFeedback"].get("blockReasonMessage") or ""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from time import monotonic
 
 from llmcli.messages import (
     FinishReason,
@@ -19,6 +20,7 @@ from llmcli.usage import Usage
 
 Events = tuple[StreamEvent, ...]
 _OPEN, _CLOSE = "<think>", "</think>"
+_COUNT_EVERY_S = 0.05
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -41,6 +43,8 @@ class Reply:
         self._held = ""  # text that cannot be passed on before the next piece is known
         self._parted = False
         self.any_text = False
+        self._counted_at = 0.0
+        self._uncounted: Callable[[], Usage] | None = None
 
     def start(self, model_name: object = None) -> Events:
         """The vendor answers; call it with every event, its name for itself may come late, or be none."""
@@ -53,6 +57,15 @@ class Reply:
     def usage(self, usage: Usage) -> Events:
         """The usage as the vendor counts it now."""
         return self._pass_on(UsageUpdate(usage)) if usage != self._partial.usage else ()
+
+    def counts(self, make: Callable[[], Usage]) -> Events:
+        """As `usage`, for a vendor that counts with every piece: of a flood only some are made, and the last."""
+        now = monotonic()
+        if now < self._counted_at + _COUNT_EVERY_S:
+            self._uncounted = make
+            return ()
+        self._counted_at, self._uncounted = now, None
+        return self.usage(make())
 
     def thinking(self, piece: str) -> Events:
         """A piece of reasoning that the vendor marks as such."""
@@ -100,11 +113,13 @@ class Reply:
         """Pass on what was held back, at the end or before an error: nothing that arrived is lost."""
         held, self._held = self._held, ""
         if self._place == "think":
-            return self.thinking(held)
-        if not held:
-            return ()
-        self._place = "text"
-        return self._answer(_SURROGATE.sub("\ufffd", held))
+            last = self.thinking(held)
+        elif held:
+            self._place = "text"
+            last = self._answer(_SURROGATE.sub("\ufffd", held))
+        else:
+            last = ()
+        return *last, *(self.usage(self._uncounted()) if self._uncounted else ())
 
     def end(self) -> Events:
         """The stream is over: the last events. Without a finish reason or an end marker the reply is incomplete."""
