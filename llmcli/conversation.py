@@ -12,10 +12,8 @@ from llmcli.messages import (
     FinishReason,
     ModelMessage,
     ModelRequest,
-    ModelResponse,
     ModelSettings,
     PartialResponse,
-    StreamEnd,
     StreamEvent,
     SystemPromptPart,
     UserPromptPart,
@@ -71,14 +69,11 @@ class Conversation:
         messages = [*self.messages, request]
         meter = self._meter(messages)
         partial = PartialResponse()
-        response: ModelResponse | None = None
         reason: FinishReason | None = "interrupted"
         try:
             with closing(with_retries(self.model, messages, self.settings)) as events:
                 for event in events:
                     partial.add(event)
-                    if isinstance(event, StreamEnd):
-                        response = event.response
                     yield event
                     if meter:
                         meter.see(event)
@@ -86,14 +81,14 @@ class Conversation:
             reason = "error"
             raise
         except UsageLimitExceeded:
-            reason, response = "limit", None
+            reason = "limit"
             raise
         except LlmcliError:  # nothing was sent
             reason = None
             raise
         finally:
             if reason and partial.served_by:
-                response = response or partial.response(reason)
+                response = partial.response(reason)
                 self.messages += [request, response]
                 self.replies.append((partial.served_by, response.usage))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from io import StringIO
 from typing import Any, Literal, TypeVar
 
 from llmcli.errors import ProviderError
@@ -199,9 +198,11 @@ class AttemptFailed:
 
 @dataclass(frozen=True)
 class StreamEnd:
-    """The last event of a reply that did not fail."""
+    """The last event of a reply that did not fail: how it ended, in our word and the vendor's, and tools it wants."""
 
-    response: ModelResponse
+    finish_reason: FinishReason
+    finish_word: str | None = None
+    tool_names: tuple[str, ...] = ()
 
 
 StreamEvent = ReplyStart | TextDelta | ThinkingDelta | UsageUpdate | Notice | AttemptFailed | StreamEnd
@@ -211,32 +212,37 @@ class PartialResponse:
     """Gathers the events of one reply, so that what has arrived can be kept at any moment."""
 
     def __init__(self) -> None:
-        self._text = StringIO()
-        self._thinking = StringIO()
-        self.tool_names: list[str] = []
+        self._text = bytearray()  # StringIO keeps a hundred thousand pieces as they came
+        self._thinking = bytearray()
+        self._end: StreamEnd | None = None
         self.usage = Usage()
         self.served_by: str | None = None
         self.model_name: str | None = None
 
     def add(self, event: StreamEvent) -> None:
-        """Take one more event in; a StreamEnd says nothing new."""
+        """Take one more event in."""
         if isinstance(event, TextDelta):
-            self._text.write(event.text)
+            self._text += event.text.encode("utf-8", "surrogatepass")
         elif isinstance(event, ThinkingDelta):
-            self._thinking.write(event.text)
+            self._thinking += event.text.encode("utf-8", "surrogatepass")
         elif isinstance(event, UsageUpdate):
             self.usage = event.usage
         elif isinstance(event, ReplyStart):
             self.served_by, self.model_name = event.served_by, event.model_name
             if not self.usage.requests:
                 self.usage = Usage(requests=1)
+        elif isinstance(event, StreamEnd):
+            self._end = event
 
-    def response(self, finish_reason: FinishReason, finish_word: str | None = None) -> ModelResponse:
-        """What has arrived so far, as a reply that ended for `finish_reason`."""
+    def response(self, broken_off: FinishReason) -> ModelResponse:
+        """What has arrived so far; without a StreamEnd, as a reply that was `broken_off`."""
+        end = self._end or StreamEnd(broken_off)
         parts: list[ThinkingPart | TextPart | ToolCallPart] = []
-        if thinking := self._thinking.getvalue():
-            parts.append(ThinkingPart(thinking))
-        if text := self._text.getvalue():
-            parts.append(TextPart(text))
-        parts += [ToolCallPart(name) for name in self.tool_names]
-        return ModelResponse(tuple(parts), finish_reason, self.usage, self.served_by, self.model_name, finish_word)
+        if self._thinking:
+            parts.append(ThinkingPart(self._thinking.decode("utf-8", "surrogatepass")))
+        if self._text:
+            parts.append(TextPart(self._text.decode("utf-8", "surrogatepass")))
+        parts += map(ToolCallPart, end.tool_names)
+        return ModelResponse(
+            tuple(parts), end.finish_reason, self.usage, self.served_by, self.model_name, end.finish_word
+        )

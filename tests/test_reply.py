@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Iterable
 from itertools import pairwise
 
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmcli.messages import ModelResponse, StreamEnd, StreamEvent, TextDelta, ThinkingDelta
+from llmcli.messages import ModelResponse, PartialResponse, StreamEnd, StreamEvent, TextDelta, ThinkingDelta
 from llmcli.models.reply import Reply
 
 
@@ -18,9 +19,10 @@ def put(pieces: Iterable[str]) -> tuple[list[StreamEvent], ModelResponse]:
     reply.finish = "stop"
     events = [event for piece in pieces for event in reply.text(piece)]
     events += reply.end()
-    end = events.pop()
-    assert isinstance(end, StreamEnd)
-    return events, end.response
+    whole = PartialResponse()
+    for event in events:
+        whole.add(event)
+    return events[:-1], whole.response("error")
 
 
 def joined(events: list[StreamEvent], kind: type[TextDelta] | type[ThinkingDelta]) -> str:
@@ -84,7 +86,7 @@ def test_how_it_ends() -> None:
     def reason(reply: Reply) -> str:
         end = list(reply.end())[-1]
         assert isinstance(end, StreamEnd)
-        return end.response.finish_reason
+        return end.finish_reason
 
     assert reason(Reply("x:y")) == "incomplete"
     marked = Reply("x:y")
@@ -94,3 +96,14 @@ def test_how_it_ends() -> None:
     assert reason(marked) == "content_filter"
     marked.tool_call("f")
     assert reason(marked) == "tool_call"
+
+
+def test_what_is_gathered_takes_the_memory_of_its_text() -> None:
+    gathered = PartialResponse()
+    tracemalloc.start()
+    try:
+        for number in range(50_000):
+            gathered.add(TextDelta(f"{number:05}"))
+        assert tracemalloc.get_traced_memory()[0] < 2 * 5 * 50_000
+    finally:
+        tracemalloc.stop()

@@ -8,7 +8,6 @@ from time import monotonic
 
 from llmcli.messages import (
     FinishReason,
-    PartialResponse,
     ReplyStart,
     StreamEnd,
     StreamEvent,
@@ -37,7 +36,9 @@ class Reply:
         self.ended = False
         self.refused = False
         self.called = False
-        self._partial = PartialResponse()
+        self._model_name: str | None = None
+        self._tool_names: list[str] = []
+        self._usage = Usage()
         self._started = False
         self._place = "start"  # start: nothing decided yet; think: inside <think>; text: the answer
         self._held = ""  # text that cannot be passed on before the next piece is known
@@ -49,14 +50,17 @@ class Reply:
     def start(self, model_name: object = None) -> Events:
         """The vendor answers; call it with every event, its name for itself may come late, or be none."""
         name = model_name if isinstance(model_name, str) and model_name else None
-        if self._started and (self._partial.model_name or not name):
+        if self._started and (self._model_name or not name):
             return ()
-        self._started = True
-        return self._pass_on(ReplyStart(self.served_by, name))
+        self._started, self._model_name = True, name
+        return (ReplyStart(self.served_by, name),)
 
     def usage(self, usage: Usage) -> Events:
         """The usage as the vendor counts it now."""
-        return self._pass_on(UsageUpdate(usage)) if usage != self._partial.usage else ()
+        if usage == self._usage:
+            return ()
+        self._usage = usage
+        return (UsageUpdate(usage),)
 
     def counts(self, make: Callable[[], Usage]) -> Events:
         """As `usage`, for a vendor that counts with every piece: of a flood only some are made, and the last."""
@@ -69,7 +73,7 @@ class Reply:
 
     def thinking(self, piece: str) -> Events:
         """A piece of reasoning that the vendor marks as such."""
-        return self._pass_on(ThinkingDelta(_SURROGATE.sub("\ufffd", piece))) if piece else ()
+        return (ThinkingDelta(_SURROGATE.sub("\ufffd", piece)),) if piece else ()
 
     def text(self, piece: str) -> Events:
         """A piece of the answer."""
@@ -107,7 +111,7 @@ class Reply:
         """The model wants a tool called; later pieces of the same call have no name."""
         self.called = True
         if isinstance(name, str) and name:
-            self._partial.tool_names.append(name)
+            self._tool_names.append(name)
 
     def flush(self) -> Events:
         """Pass on what was held back, at the end or before an error: nothing that arrived is lost."""
@@ -130,7 +134,7 @@ class Reply:
             reason = "content_filter"
         else:
             reason = self.finish or ("stop" if self.ended else "incomplete")
-        return *last, StreamEnd(self._partial.response(reason, self.finish_word))
+        return *last, StreamEnd(reason, self.finish_word, tuple(self._tool_names))
 
     def _answer(self, piece: str) -> Events:
         if not piece.isascii() and _SURROGATE.search(piece):
@@ -143,10 +147,4 @@ class Reply:
         if self._parted and self.any_text:
             piece = "\n\n" + piece
         self._parted, self.any_text = False, True
-        event = TextDelta(piece)
-        self._partial.add(event)
-        return (event,)
-
-    def _pass_on(self, event: StreamEvent) -> Events:
-        self._partial.add(event)
-        return (event,)
+        return (TextDelta(piece),)
