@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -93,6 +92,8 @@ def _alone_in(folder: Path) -> Iterator[None]:
 
 
 def _write(path: Path, keys: Mapping[str, str]) -> None:
+    import tempfile
+
     number, name = tempfile.mkstemp(dir=path.parent, prefix=".keys-")
     try:
         os.chmod(name, 0o600)  # whatever the umask has made of it
