@@ -1,10 +1,11 @@
 """The SDKs' clients without their thousands of types: what an `__init__` re-exports is imported when it is asked for.
 
 Nearly all of `import openai` and `import anthropic` is packages whose `__init__` takes every name out of every
-submodule; a request needs a few dozen of them. `install` puts a finder right before Python's own, for these two only.
-It reads such an `__init__` instead of running it, and each name comes from its submodule the first time somebody wants
-it (PEP 562), as the same object. A file of any other shape is run as it stands, and so are all with
-LLMCLI_EAGER_IMPORTS=1: of an SDK that has changed only the speed is lost.
+submodule; a request needs a few dozen of them. `install` puts a finder right before Python's own, for these two and
+what they import in vain. It reads such an `__init__` instead of running it, and each name comes from its submodule the
+first time somebody wants it (PEP 562), as the same object. A file of any other shape is run as it stands, and so are
+all with LLMCLI_EAGER_IMPORTS=1: of an SDK that has changed only the speed is lost. Two things differ: a class may name
+the submodule that it comes from as its `__module__`, and such packages have no `__annotations__`.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from typing import Any, cast
 __all__ = ["SDKS", "install"]
 
 SDKS = ("openai", "anthropic")
+_WHOLE = (*SDKS, "httpcore2", "asyncio")  # the last two the SDKs import for their async halves, which nobody calls here
 # Functions that anthropic's client takes from modules that take in a thousand types, and calls only when an answer
 # failed, or when somebody traces. Until the first call a stand-in is in their place.
 _LATE = {
@@ -50,7 +52,7 @@ class _Finder:
     @staticmethod
     def find_spec(name: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> ModuleSpec | None:
         """See `importlib.abc.MetaPathFinder.find_spec`; None, and so Python's own finders, for all that is no SDK."""
-        if name.partition(".")[0] not in SDKS:
+        if name.partition(".")[0] not in _WHOLE:
             return None
         spec = PathFinder.find_spec(name, path, target)
         if spec and (spec.submodule_search_locations or name in _LATE) and type(spec.loader) is SourceFileLoader:
@@ -77,8 +79,8 @@ class _Loader(SourceFileLoader):
         self.waiting = bool(_SILENT.sub("", _FROM.sub("", source)).strip())
         if late and f"\ndef {late}(" in source:
             vars(module)[late] = self._stand_in(module, late)
-        # A whole SDK can wait with what it does besides: who asks for a re-exported name does not need it.
-        elif not self.names or (self.waiting and self.name not in SDKS):
+        # A whole library can wait with what it does besides: who asks for a re-exported name does not need it.
+        elif self.name not in _WHOLE and (self.waiting or not self.names):
             super().exec_module(module)
             return
         module.__class__ = _Unrun

@@ -73,6 +73,21 @@ assert inspect.getsource({sdk}.types).count('import') > 50
     python(code)
 
 
+def test_the_libraries_below_are_whole_when_asked_for() -> None:
+    code = """
+import asyncio, asyncio.events, httpcore2, openai, anthropic
+assert 'asyncio.base_events' not in sys.modules and 'httpcore2._async' not in sys.modules
+assert httpcore2.AsyncConnectionPool is httpcore2._async.AsyncConnectionPool
+for module in (asyncio, httpcore2):
+    names = {}
+    exec(f'from {module.__name__} import *', names)
+    assert names.keys() >= set(module.__all__) and all(names[name] is getattr(module, name) for name in module.__all__)
+assert asyncio.run(asyncio.wait_for(asyncio.sleep(0, 'slept'), 9)) == 'slept'
+assert httpcore2.AnyIOBackend.__module__ == 'httpcore2' and httpcore2.__version__
+"""
+    python(code)
+
+
 def test_anthropic_raises_the_same_errors() -> None:
     code = """
 import anthropic, httpx2
