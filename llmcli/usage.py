@@ -17,7 +17,8 @@ class Usage:
 
     `request_tokens` includes cache reads and writes, `response_tokens` includes reasoning, `total_tokens` is the
     vendor's own total where it gives one. `details` holds `cached_tokens`, `cache_write_tokens` and
-    `reasoning_tokens` where told, and the vendor's other integer counts under their own names.
+    `reasoning_tokens` where told, and the vendor's other integer counts under their own names. `estimated` says that
+    llmcli counted some of it itself, because nobody told.
     """
 
     requests: int = 0
@@ -25,6 +26,12 @@ class Usage:
     response_tokens: int | None = None
     total_tokens: int | None = None
     details: dict[str, int] | None = None
+    estimated: bool = False
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether both the tokens in and those out were told."""
+        return self.request_tokens is not None and self.response_tokens is not None
 
     def incr(self, other: Usage, requests: int = 0) -> None:
         """Add `other` to this one in place, and `requests` more; a count stays None only when both sides are None."""
@@ -37,6 +44,7 @@ class Usage:
             for name, count in other.details.items():
                 mine[name] = mine.get(name, 0) + count
             self.details = mine
+        self.estimated = self.estimated or other.estimated
 
     def __add__(self, other: Usage) -> Usage:
         """The sum; both operands stay as they are."""

@@ -207,8 +207,6 @@ class BedrockConverseModel(HTTPModel):
             if name == "contentBlockDelta":
                 yield from _block(data["delta"], reply)
                 continue
-            if told := data.get("usage"):
-                yield from reply.usage(_usage(told))
             if name == BODY:
                 yield from _document(self.id, data, reply)
             elif name == "contentBlockStart":
@@ -217,6 +215,8 @@ class BedrockConverseModel(HTTPModel):
                     _tool(start["toolUse"], reply)
                 if start:
                     reply.part()
+            if told := data.get("usage"):
+                yield from reply.usage(_usage(told))
             if word := data.get("stopReason"):
                 reply.finished(_FINISH, word)
 

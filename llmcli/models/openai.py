@@ -142,13 +142,13 @@ class OpenAIModel(SDKModel):
                 raise no_reply(self.id, error_details(data)[0] or "an answer without a choice in it")
             if choices or not failed:
                 yield from reply.start(data.get("model"))
+            for choice in choices:
+                if not choice.get("index"):  # of several, the first
+                    yield from _choice(choice, reply, whole=name == BODY)
             # In the last chunk with a choice, in one after it, or in every chunk; Groq has a place of its own.
             if told := data.get("usage") or (data.get("x_groq") or {}).get("usage"):
                 counts |= given(told)
                 yield from reply.usage(_usage(counts))
-            for choice in choices:
-                if not choice.get("index"):  # of several, the first
-                    yield from _choice(choice, reply, whole=name == BODY)
             if failed:
                 raise provider_error(self.id, None, data, secret=self.key)
             reply.ended = reply.ended or name == BODY

@@ -91,22 +91,19 @@ class ResponsesModel(OpenAIModel):
                 raise no_reply(self.id, "an answer that is no response")
             if response.get("model"):
                 yield from reply.start(response["model"])
-            if told := response.get("usage"):
-                yield from reply.usage(_usage(told))
-            error = response.get("error") or (data if kind == "error" or data.get("error") else None)
-            if error:
-                raise provider_error(self.id, None, error, secret=self.key)
-            if name == BODY:
-                for item in data["output"]:
+            over = name == BODY or kind in ("response.completed", "response.incomplete", "response.failed")
+            if over and not reply.any_text:  # a server that sends no deltas
+                for item in response.get("output") or ():
                     yield from _item(item, reply)
             elif kind == "response.output_item.added":
                 _begin(data["item"], reply)
             else:
                 yield from _delta(kind, data, reply)
-            if name == BODY or kind in ("response.completed", "response.incomplete", "response.failed"):
-                if name != BODY and not reply.any_text:  # a server that sends no deltas
-                    for item in response.get("output") or ():
-                        yield from _item(item, reply)
+            if told := response.get("usage"):
+                yield from reply.usage(_usage(told))
+            if error := response.get("error") or (data if kind == "error" or data.get("error") else None):
+                raise provider_error(self.id, None, error, secret=self.key)
+            if over:
                 _finish(response, reply)
 
 
