@@ -176,6 +176,12 @@ def test_each_member_has_its_own_retries(openai: FakeProvider) -> None:
     assert [line.split(" ")[0] for line in result.stderr.splitlines()] == ["note:", "note:"]
 
 
+def test_a_chain_is_not_tried_again_as_a_whole(openai: FakeProvider) -> None:
+    fail(openai, 500)
+    result = llmcli("hi", "-m", "openai:a,groq:b", "--retries", "1", env={"LLMCLI_FALLBACK_ON": "429"})
+    assert (result.code, len(openai.requests)) == (5, 2)
+
+
 def test_all_failed_is_a_list_and_ends_as_the_last(openai: FakeProvider) -> None:
     fail(openai, 401)
     fail(openai, 400)
