@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -72,10 +73,10 @@ class Meter:
 
     def check_before(self, model: str) -> None:
         """Raise UsageLimitExceeded, or UserError, where `model` must not be asked at all."""
-        if self._limits.max_cost is not None and not self._limits.allow_unknown_cost:
-            if self._price(model, self._estimate(_BYTES_PER_TOKEN)) is None:
-                hint = "name another model, or add --allow-unknown-cost"
-                raise UserError(f"{model}: its price is not known, and --max-cost is set; nothing was sent", hint=hint)
+        priced = self._limits.max_cost is not None and not self._limits.allow_unknown_cost
+        if priced and self._price(model, self._estimate(_BYTES_PER_TOKEN)) is None:
+            hint = "name another model, or add --allow-unknown-cost"
+            raise UserError(f"{model}: its price is not known, and --max-cost is set; nothing was sent", hint=hint)
         try:
             self._usage_limits.check_before_request(self._spent)
             self._usage_limits.check_tokens(self._spent)
@@ -135,8 +136,8 @@ class Meter:
             return told
         request = told.request_tokens
         if request is None:
-            request = self._request_size // bytes_per_token
-        response = (told.response_tokens or 0) + self._untold_size // bytes_per_token
+            request = math.ceil(self._request_size / bytes_per_token)
+        response = (told.response_tokens or 0) + math.ceil(self._untold_size / bytes_per_token)
         return Usage(1, request, response, request + response, told.details, estimated=True)
 
 

@@ -116,10 +116,10 @@ def anthropic(provider: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> FakePr
 
 @pytest.mark.parametrize(
     ("limit", "least", "most"),
-    [("--response-tokens-limit=100", 800, 2000), ("--total-tokens-limit=112", 800, 2000), ("--max-cost=0.002", 3000, 2e4)],
+    [("--response-tokens-limit=100", 800, 2e3), ("--total-tokens-limit=112", 800, 2e3), ("--max-cost=0.002", 9e3, 2e4)],
 )
 def test_counts_told_at_the_start_hide_no_endless_reply(
-    anthropic: FakeProvider, limit: str, least: int, most: int
+    anthropic: FakeProvider, limit: str, least: float, most: float
 ) -> None:
     result = llmcli("hi", limit, "--json")
     assert (result.code, result.json["finish_reason"]) == (8, "limit")
@@ -135,7 +135,7 @@ def test_a_long_answer_that_comes_whole_is_not_counted_twice(
         monkeypatch.setenv(name, value)
     whole = wire(protocol, "whole.json").pieces[0]
     provider.answer(whole.replace(b"more.", b"word " * 1000), content_type="application/json")
-    # By its bytes it has 628 tokens at least, and 9 are told: both together would be too much.
+    # By its bytes it has 629 tokens at least, and 9 are told: both together would be too much.
     result = llmcli("hi", "-m", f"{SPOKEN[protocol]}:m", "--json", "--response-tokens-limit", "630")
     assert (result.code, result.json["text"]) == (0, TEXT.replace("more.", "word " * 1000))
 

@@ -235,8 +235,10 @@ def _usage(session: Session, argument: str) -> None:
 
 
 def _used(model: str, one: Spent) -> Sequence[str]:
-    counts = (one.usage.request_tokens, one.usage.response_tokens, one.usage.total_tokens)
-    return model, one.cost or "free", str(one.usage.requests), *("unknown" if n is None else f"{n:,}" for n in counts)
+    used, about = one.usage, "~" if one.usage.estimated else ""
+    counts = (used.request_tokens, used.response_tokens, used.total_tokens)
+    told = ("unknown" if count is None else f"{about}{count:,}" for count in counts)
+    return model, one.cost or "free", str(used.requests), *told
 
 
 # Two have commands of their own; the way to the provider is laid when the session begins.

@@ -43,7 +43,7 @@ def spent(conversation: Conversation, model: str | None = None) -> Spent:
     found = Spent(Usage())
     for name, usage in conversation.replies:
         if model in (None, name):
-            found.add(usage, None if usage.total_tokens is None else conversation.price(name, usage))
+            found.add(usage, conversation.price(name, usage))
     return found
 
 
