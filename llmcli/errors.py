@@ -26,6 +26,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Self
 
 __all__ = [
+    "PROVIDER_KINDS",
     "AuthenticationError",
     "ClosedPipe",
     "FallbackExceptionGroup",
@@ -206,6 +207,12 @@ class FallbackExceptionGroup(ProviderError, ExceptionGroup[ProviderError]):
         """What `except*` makes of a part."""
         return type(self)(self.message, errors)
 
+
+PROVIDER_KINDS = (
+    *("refused", "not_found", "context_length", "content_filter", "no_reply", "authentication"),
+    *("overloaded", "rate_limit", "quota", "network", "timeout", "tls", "proxy", "stream"),
+)
+"""What the `kind` of a ProviderError may be."""
 
 _OVERLOADED = {408, 409, 425, 429, 529}
 
