@@ -283,6 +283,30 @@ def test_set_refuses_what_the_model_does_not_take(provider: FakeProvider) -> Non
         order(terminal, "/set seed", "seed     not set  default")
 
 
+def test_a_session_has_no_json(terminal: Terminal) -> None:
+    order(terminal, "/set format json", "error: a session has no JSON\nhint: give a prompt: llmcli --json ...")
+    order(terminal, "/set format", "format   auto   default")
+    order(terminal, "/set format text", "format   text   /set")
+
+
+def test_set_says_what_moves_a_chain_on(provider: FakeProvider) -> None:
+    provider.answer_json({"error": {"message": "no 500"}}, 500)
+    provider.answer_json({"error": {"message": "no 500"}}, 500)
+    provider.answer(chat_reply("two"))
+    env = {f"LLMCLI_{name}_BASE_URL": provider.url for name in ("OPENAI", "GROQ")} | {"GROQ_API_KEY": KEY}
+    with Terminal("chat", "-m", "openai:a,groq:b", "--no-usage", "--retries=0", env=env) as terminal:
+        order(terminal, "/set fallback_on 429", "fallback_on  (429,)  /set")
+        order(terminal, "hi", "error: openai:a: no 500")
+        order(
+            terminal, "/set fallback_on overlaoded", "error: fallback_on: overlaoded is no error of a provider; did you"
+        )
+        order(terminal, "/set fallback_on 429,overloaded", "fallback_on  (429, 'overloaded')  /set")
+        terminal.say("/retry")
+        terminal.see("; asking groq:b")
+        terminal.see("\ntwo\n")
+    assert [request.body["model"] for request in provider.requests] == ["a", "a", "b"]
+
+
 def test_limits_hold_over_the_session(provider: FakeProvider) -> None:
     provider.answer(chat_reply("one"))
     with talk(provider, "--request-limit", "1") as terminal:

@@ -271,7 +271,7 @@ def _settings(session: Session, argument: str) -> Iterable[str]:
     words = ["default"]
     for kind in schema.get("anyOf", ()):
         words += kind.get("enum", ("true", "false") if kind.get("type") == "boolean" else ())
-    return [f"{name} {one}" for one in words if one.startswith(word)]
+    return [f"{name} {one}" for one in words if one.startswith(word) and "json" not in one]  # a session has none
 
 
 def _clear(session: Session, argument: str) -> None:
@@ -299,7 +299,9 @@ def _short(text: str) -> str:
 
 
 def _value(value: object) -> str:
-    return "not set" if value is None or value == () else str(value).lower() if isinstance(value, bool) else str(value)
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value)) or "not set"
+    return "not set" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _lines(head: Sequence[str], rows: Iterable[Sequence[str]], numbers: int = 0) -> str:
