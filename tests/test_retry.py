@@ -77,6 +77,13 @@ def test_a_connection_that_fails_is_tried_again(openai: FakeProvider) -> None:
     assert "retry 1 of 2" in result.stderr
 
 
+@pytest.mark.parametrize("model", ["openai:fake-1", "test:cut"])
+def test_nothing_is_said_of_stdout_that_may_not_be_so(openai: FakeProvider, model: str) -> None:
+    openai.answer(drop=True)
+    result = llmcli("hi", "-m", model, "--json", "--retries=0")
+    assert (result.code, result.json["error"]["hint"]) == (6, "try again")
+
+
 @pytest.mark.parametrize("protocol", SPOKEN)
 def test_every_protocol_tries_again(protocol: str, provider: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in environment(SPOKEN[protocol], provider.url).items():
