@@ -65,8 +65,9 @@ class Conversation:
     def send(self, prompt: str | UserPromptPart) -> Generator[StreamEvent]:
         """Yield the events of the reply to `prompt`, and keep both in `messages` once somebody has begun to answer.
 
-        Close the iterator (`contextlib.closing`) before looking at `messages`: only then is a reply that broke off
-        recorded, as "error", "limit" or "interrupted". Raises what `Model.stream` raises, and UsageLimitExceeded.
+        An event is recorded before it is passed on, so that nothing is missing that was shown. Close the iterator
+        (`contextlib.closing`) before looking at `messages`: only then is a reply that broke off there, as "error",
+        "limit" or "interrupted". Raises what `Model.stream` raises, and UsageLimitExceeded.
         """
         request = self._request(prompt)
         messages = [*self.messages, request]
