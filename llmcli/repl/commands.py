@@ -105,13 +105,19 @@ def _names(argument: str) -> list[str]:
 
 
 def _attach(session: Session, argument: str) -> None:
-    session.attachments += read_attachments(_names(argument), "/attach", session.stdin)
+    if argument == "-":
+        session.attachments.clear()
+    else:
+        session.attachments += read_attachments(_names(argument), "/attach", session.stdin)
     lines = [f"{one.name}, {one.media_type}" for one in session.attachments]
     session.say(harmless("\n".join(lines)) or "nothing is attached to the next prompt")
 
 
 def _file(session: Session, argument: str) -> None:
-    session.files += [fenced(name, read_text(name, "/file", session.stdin)) for name in _names(argument)]
+    if argument == "-":
+        session.files.clear()
+    else:
+        session.files += [fenced(name, read_text(name, "/file", session.stdin)) for name in _names(argument)]
     session.say("\n".join(one.partition("\n")[0].rstrip(":") for one in session.files) or "no file waits for a prompt")
 
 
@@ -312,8 +318,8 @@ COMMANDS = (
     Command("/help", "", "this list", _help),
     Command("/model", "[MODEL]", "go on with another model; alone: which it is", _model, _models),
     Command("/system", "[TEXT]", "another system prompt, @FILE reads it, - is none", _system),
-    Command("/file", "[PATH]...", "put text files before the next prompt; alone: which wait", _file, _paths),
-    Command("/attach", "[PATH_OR_URL]...", "send images, PDF or audio with the next prompt", _attach, _paths),
+    Command("/file", "[PATH]...", "text files before the next prompt; alone: which; - none", _file, _paths),
+    Command("/attach", "[PATH_OR_URL]...", "images, PDF, audio with it; alone: which; - none", _attach, _paths),
     Command("/retry", "[MODEL]", "send the last prompt again, perhaps to another model", _retry, _models),
     Command("/continue", "", "ask for the rest of a reply that was cut", _continue),
     Command("/undo", "", "take back the last prompt and its reply", _undo),

@@ -102,7 +102,7 @@ class Session:
         if self._providers(name) != self._start_providers:
             options = replace(options, base_url=None, api_key_file=None)
         model = choose_model(options, self.config, name, self.stdin, self.stderr, later=True)
-        model.check(self.conversation.settings)
+        model.check(self.conversation.settings, self.conversation.messages)
         self.conversation.model, self.model_name = model, name
 
     def configure(self, config: Config) -> None:
