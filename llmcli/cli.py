@@ -6,7 +6,7 @@ import difflib
 import inspect
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any, cast
 
 import typer
@@ -52,7 +52,12 @@ class _AskByDefault(Quick, TyperGroup):
         return [*super().shell_complete(ctx, incomplete), *self.commands["ask"].shell_complete(ctx, incomplete)]
 
 
-def _refuse_misspelt(word: str, commands: Iterable[str]) -> None:
+def _refuse_misspelt(prompt: Sequence[str], commands: Iterable[str]) -> None:
+    """Raise UserError for a lone word that is nearly a command, unless it is said to be a prompt."""
+    word = prompt[0] if prompt else ""
+    lone = len(prompt) == 1 or word in _RESERVED
+    if not lone or "--" in sys.argv or sys.argv[1:2] == ["ask"]:
+        return
     if word == "help":
         raise UserError("help is no command", hint="llmcli --help; to send it as a prompt: llmcli -- help")
     near = next(iter(difflib.get_close_matches(word, [*commands, *_RESERVED], 1, 0.8)), None)
@@ -142,9 +147,7 @@ def ask(
     debug: opt.Debug = False,
 ) -> None:
     """Send one prompt; the default command."""
-    said_to_be_a_prompt = "--" in sys.argv or sys.argv[1:2] == ["ask"]
-    if prompt and not said_to_be_a_prompt and (len(prompt) == 1 or prompt[0] in _RESERVED):
-        _refuse_misspelt(prompt[0], cast(Any, ctx.parent).command.commands)
+    _refuse_misspelt(prompt or (), cast(Any, ctx.parent).command.commands)
     from llmcli.ask import ask as run
     from llmcli.start import Options, wants_session
 
