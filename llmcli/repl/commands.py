@@ -319,7 +319,7 @@ COMMANDS = (
     Command("/model", "[MODEL]", "go on with another model; alone: which it is", _model, _models),
     Command("/system", "[TEXT]", "another system prompt, @FILE reads it, - is none", _system),
     Command("/file", "[PATH]...", "text files before the next prompt; alone: which; - none", _file, _paths),
-    Command("/attach", "[PATH_OR_URL]...", "images, PDF, audio with it; alone: which; - none", _attach, _paths),
+    Command("/attach", "[PATH_OR_URL]...", "images, PDF, audio for the next prompt; - none", _attach, _paths),
     Command("/retry", "[MODEL]", "send the last prompt again, perhaps to another model", _retry, _models),
     Command("/continue", "", "ask for the rest of a reply that was cut", _continue),
     Command("/undo", "", "take back the last prompt and its reply", _undo),
