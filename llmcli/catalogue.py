@@ -67,10 +67,12 @@ def known_models(row: Provider) -> list[KnownModel]:
 
 
 def cost_of(model: str, usage: Usage, rows: Mapping[str, Provider] = PROVIDERS) -> float | None:
-    """The estimated USD for a usage of `provider:model`, 0 where nobody sends a bill.
+    """The USD for a usage of `provider:model`: as told, else by estimate; 0 where nobody sends a bill.
 
     None where the price list does not have the model, or where the provider did not tell the tokens in and out.
     """
+    if usage.cost is not None:
+        return usage.cost
     row, name = split_model(model, rows)
     if row.is_free:
         return 0.0

@@ -6,7 +6,7 @@ from collections.abc import Generator
 from contextlib import closing
 from dataclasses import replace
 
-from llmcli.errors import LlmcliError, ProviderError, UsageLimitExceeded
+from llmcli.errors import LlmcliError, UsageLimitExceeded
 from llmcli.limits import Limits, Meter, Price, no_price, size_of
 from llmcli.messages import (
     FinishReason,
@@ -28,7 +28,8 @@ __all__ = ["Conversation"]
 class Conversation:
     """Messages and usage so far; `send` adds to both, also when the reply is cut short.
 
-    `replies` are who answered and what it took, one for each request; they stay when messages are taken back.
+    `replies` are who answered and what it took, one for each request; they stay when messages are taken back. What the
+    provider did not tell is estimated in them, but not in `messages`.
     `limits` are watched over; `price` is asked for USD only where they, or somebody else, want to know.
     """
 
@@ -62,40 +63,35 @@ class Conversation:
     def send(self, prompt: str | UserPromptPart) -> Generator[StreamEvent]:
         """Yield the events of the reply to `prompt`, and keep both in `messages` once somebody has begun to answer.
 
-        Close the iterator (`contextlib.closing`) before looking at `messages`: only then is a reply that broke off
-        recorded, as "error", "limit" or "interrupted". Raises what `Model.stream` raises, and UsageLimitExceeded.
+        An event is recorded before it is passed on, so that nothing is missing that was shown. Close the iterator
+        (`contextlib.closing`) before looking at `messages`: only then is a reply that broke off there, as "error",
+        "limit" or "interrupted". Raises what `Model.stream` raises, and UsageLimitExceeded.
         """
         request = self._request(prompt)
         messages = [*self.messages, request]
         meter = self._meter(messages)
         partial = PartialResponse()
-        reason: FinishReason | None = "interrupted"
+        reason: FinishReason = "interrupted"
         try:
             with closing(with_retries(self.model, messages, self.settings)) as events:
                 for event in events:
                     partial.add(event)
                     yield event
-                    if meter:
-                        meter.see(event)
-        except ProviderError:
-            reason = "error"
-            raise
+                    meter.see(event)
         except UsageLimitExceeded:
             reason = "limit"
             raise
-        except LlmcliError:  # nothing was sent
-            reason = None
+        except LlmcliError:
+            reason = "error"
             raise
         finally:
-            if reason and partial.served_by:
+            if partial.served_by:  # else nobody has begun to answer
                 response = partial.response(reason)
                 self.messages += [request, response]
-                self.replies.append((partial.served_by, response.usage))
+                self.replies.append((partial.served_by, meter.used(response)))
 
-    def _meter(self, messages: list[ModelMessage]) -> Meter | None:
-        """What watches over the reply; None where there is nothing to watch for."""
-        if self.limits == Limits():
-            return None
+    def _meter(self, messages: list[ModelMessage]) -> Meter:
+        """What watches over the reply. Raises UsageLimitExceeded and UserError where it must not be asked for."""
         spent = self.cost() if self.limits.max_cost is not None else None
         models = [model.id for model in self.model.members]
         return self.limits.meter(self.usage, spent or 0.0, models, self.price, size_of(messages))

@@ -26,6 +26,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Self
 
 __all__ = [
+    "PROVIDER_KINDS",
     "AuthenticationError",
     "ClosedPipe",
     "FallbackExceptionGroup",
@@ -208,6 +209,12 @@ class FallbackExceptionGroup(ProviderError, ExceptionGroup[ProviderError]):
         return type(self)(self.message, errors)
 
 
+PROVIDER_KINDS = (
+    *("refused", "not_found", "context_length", "content_filter", "no_reply", "authentication"),
+    *("overloaded", "rate_limit", "quota", "network", "timeout", "tls", "proxy", "stream"),
+)
+"""What the `kind` of a ProviderError may be."""
+
 _OVERLOADED = {408, 409, 425, 429, 529}
 
 # Error words that stand for a status where an error inside a stream has none: Anthropic's types, OpenAI's codes.
@@ -284,32 +291,18 @@ def provider_error(
     if status is None or status < 400:
         status = next((code for word in words if (code := _status_of(word))), None)
     said = " ".join([message, *words])
-    message = redact(message, [secret or ""])
-    message = " ".join(message.split())[:800]
-    told = f"{who}: {message}" if message else f"{who}: the provider gave no reason"
-    if status is not None:
-        told += f" (status {status})"
+    message = " ".join(redact(message, [secret or ""]).split())[:800] or "the provider gave no reason"
     if status is None:
-        return NetworkError(told, kind="stream", request_id=request_id)
+        return NetworkError(f"{who}: {message}", kind="stream", request_id=request_id)
+    told = f"{who}: {message} (status {status})"
     if status in (401, 403) or (status == 400 and _WRONG_KEY.search(said)):
         return AuthenticationError(told, status=status, request_id=request_id)
     if status in _OVERLOADED or status >= 500:
-        quota = "insufficient_quota" in words
+        kind, hint = _pressure(status, words, retry_after)
         return OverloadedError(
-            told,
-            kind="quota" if quota else "rate_limit" if status == 429 else "overloaded",
-            hint="the account has no credit left: see the provider's billing page" if quota else _wait(retry_after),
-            status=status,
-            retry_after=retry_after,
-            request_id=request_id,
+            told, kind=kind, hint=hint, status=status, retry_after=retry_after, request_id=request_id
         )
-    kind, hint = "refused", None
-    if status == 404:
-        kind = "not_found"
-    elif status == 413 or _TOO_LONG.search(said):
-        kind, hint = "context_length", "the prompt is longer than this model takes: shorten it, or choose another model"
-    elif "content_filter" in words:
-        kind = "content_filter"
+    kind, hint = _refusal(status, words, said)
     return ProviderError(told, kind=kind, hint=hint, status=status, request_id=request_id)
 
 
@@ -318,6 +311,22 @@ def causes_of(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
+
+
+def _pressure(status: int, words: Sequence[str], retry_after: float | None) -> tuple[str, str | None]:
+    """The kind and the hint where the provider cannot now."""
+    if "insufficient_quota" in words:
+        return "quota", "the account has no credit left: see the provider's billing page"
+    return "rate_limit" if status == 429 else "overloaded", _wait(retry_after)
+
+
+def _refusal(status: int, words: Sequence[str], said: str) -> tuple[str, str | None]:
+    """The kind and the hint where the provider will not."""
+    if status == 404:
+        return "not_found", None
+    if status == 413 or _TOO_LONG.search(said):
+        return "context_length", "the prompt is longer than this model takes: shorten it, or choose another model"
+    return "content_filter" if "content_filter" in words else "refused", None
 
 
 def redact(text: str, secrets: Iterable[str]) -> str:

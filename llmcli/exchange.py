@@ -21,6 +21,8 @@ from llmcli.start import Options
 
 __all__ = ["aside_for", "exchange", "finish", "renderer_for", "shows_cost"]
 
+_ACCEPT = "--allow-incomplete takes it as it is"
+
 
 def renderer_for(options: Options, config: Config, report: Report, stdout: Stdout, stderr: Stderr) -> Renderer:
     """The renderer that options and settings ask for."""
@@ -67,43 +69,55 @@ def exchange(
 def finish(
     report: Report, renderer: Renderer, options: Options, config: Config, stderr: Stderr, *, in_session: bool = False
 ) -> int:
-    """Say what is to be said about the reply, and return the exit code.
+    """Show the end of the reply, say what is to be said about it, and return the exit code.
 
     In a session, hints name its commands, and whoever presses Ctrl-C is told of no error.
     """
-    response = report.response
-    notes = []
-    if response and not report.error:
-        accept = "/continue asks for the rest" if in_session else "--allow-incomplete takes it as it is"
-        report.error = _shortfall(response, accept)
-        if isinstance(report.error, IncompleteReply) and config["allow_incomplete"]:
-            notes.append(report.error.message)
-            report.error = None
-        if response.finish_reason == "stop" and not response.text:
-            notes.append("the reply is whole, but has no text")
+    notes = _judge(report, config, in_session)
     report.secrets = stderr.secrets
-    try:
-        if not isinstance(report.error, ClosedPipe):
+    if not isinstance(report.error, ClosedPipe):
+        try:
             renderer.end(report)
-    except LlmcliError as error:  # what was wrong before says more than that its end cannot be shown
-        report.error = report.error or error
-    if isinstance(report.error, ClosedPipe):
-        return report.error.exit_code
-    for note in notes:
-        stderr.line(f"note: {note}")
-    if response and response.served_by and _wanted(config["usage"], stderr):
-        stderr.line(report.usage_line(), dim=True)
-    if not report.error:
-        return 0
+        except LlmcliError as error:  # what was wrong before says more than that its end cannot be shown
+            report.error = report.error or error
+    if not isinstance(report.error, ClosedPipe):  # nobody is there to read
+        for note in notes:
+            stderr.line(f"note: {note}")
+        if report.response and report.response.served_by and _wanted(config["usage"], stderr):
+            stderr.line(report.usage_line(), dim=True)
+        if report.error:
+            _say(report.error, report, options, stderr, in_session)
+    return report.error.exit_code if report.error else 0
+
+
+def _judge(report: Report, config: Config, in_session: bool) -> list[str]:
+    """Put into the report what is missing from a reply that ended by itself; return what is no error, but worth a note.
+
+    What is missing is none where the person said so (`allow_incomplete`).
+    """
+    response = report.response
+    if not response or report.error:
+        return []
+    report.error = _shortfall(response, "/continue asks for the rest" if in_session else _ACCEPT)
+    notes = []
+    if isinstance(report.error, IncompleteReply) and config["allow_incomplete"]:
+        notes.append(report.error.message)
+        report.error = None
+    if response.finish_reason == "stop" and not response.text:
+        notes.append("the reply is whole, but has no text")
+    return notes
+
+
+def _say(error: LlmcliError, report: Report, options: Options, stderr: Stderr, in_session: bool) -> None:
     if options.debug:
-        stderr.write("".join(traceback.format_exception(report.error)))
-    if in_session and isinstance(report.error, Interrupted):
-        stderr.line("interrupted; /continue goes on" if response and response.text else "interrupted", dim=True)
+        stderr.write("".join(traceback.format_exception(error)))
+    if in_session and isinstance(error, Interrupted):
+        goes_on = report.response and report.response.text
+        stderr.line("interrupted; /continue goes on" if goes_on else "interrupted", dim=True)
     else:
-        stderr.error(report.error)
-    if options.verbose and isinstance(report.error, ProviderError) and report.error.request_id:
-        stderr.line(f"request id: {report.error.request_id}")
-    return report.error.exit_code
+        stderr.error(error)
+    if options.verbose and isinstance(error, ProviderError) and error.request_id:
+        stderr.line(f"request id: {error.request_id}")
 
 
 def _wanted(said: bool | None, stderr: Stderr) -> bool:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from llmcli.errors import UsageLimitExceeded, UserError
 from llmcli.messages import (
     ModelMessage,
+    ModelResponse,
     ReplyStart,
     StreamEvent,
     TextDelta,
@@ -27,6 +29,7 @@ Price = Callable[[str, Usage], float | None]
 # longer text it is hardly ever more than eight, so that what is past this is past a limit for sure.
 _BYTES_PER_TOKEN, _MOST_BYTES_PER_TOKEN = 4, 8
 _LOOK_EVERY = 512  # bytes of a reply between two estimates
+_BROKEN_OFF = ("error", "interrupted", "limit", "incomplete")  # the last counts may be older than the last words
 
 
 def no_price(model: str, usage: Usage) -> None:
@@ -57,19 +60,23 @@ class Limits:
 
 
 class Meter:
-    """Follows one reply; `see` takes each event after it was passed on."""
+    """Follows one reply: `see` takes each event after it was passed on, `used` says what the whole came to."""
 
     def __init__(self, limits: Limits, spent: Usage, cost: float, price: Price, size: int) -> None:
         self._limits, self._spent, self._cost, self._price = limits, spent, cost, price
         self._usage_limits = limits.usage or UsageLimits()
         self._request_size = size
-        self._reply_size = 0
+        self._untold_size = 0  # bytes of the reply that came after the last count of them
         self._looked_at = 0
         self._model = ""
-        self._told = Usage()
+        self._told = Usage(1)
 
     def check_before(self, model: str) -> None:
         """Raise UsageLimitExceeded, or UserError, where `model` must not be asked at all."""
+        priced = self._limits.max_cost is not None and not self._limits.allow_unknown_cost
+        if priced and self._price(model, self._estimate(_BYTES_PER_TOKEN)) is None:
+            hint = "name another model, or add --allow-unknown-cost"
+            raise UserError(f"{model}: its price is not known, and --max-cost is set; nothing was sent", hint=hint)
         try:
             self._usage_limits.check_before_request(self._spent)
             self._usage_limits.check_tokens(self._spent)
@@ -82,18 +89,26 @@ class Meter:
     def see(self, event: StreamEvent) -> None:
         """Raise UsageLimitExceeded when the reply is too much by now."""
         if isinstance(event, TextDelta | ThinkingDelta):
-            self._reply_size += len(event.text.encode())
-            if self._reply_size >= self._looked_at + _LOOK_EVERY:
+            self._untold_size += len(event.text.encode())
+            if self._untold_size >= self._looked_at + _LOOK_EVERY:
                 self._look()
         elif isinstance(event, UsageUpdate):
             self._told = event.usage
+            if event.usage.response_tokens is not None:
+                self._untold_size = 0
             self._usage_limits.check_tokens(self._spent + event.usage)
             self._look()
         elif isinstance(event, ReplyStart):
             self._model = event.served_by
 
+    def used(self, response: ModelResponse) -> Usage:
+        """The usage of the reply that is over: as told, and an estimate where nobody counted all of it."""
+        told = response.usage
+        broken = response.finish_reason in _BROKEN_OFF and self._untold_size
+        return self._estimate(_BYTES_PER_TOKEN) if broken or not told.is_whole else told
+
     def _look(self) -> None:
-        self._looked_at = self._reply_size
+        self._looked_at = self._untold_size
         self._check_estimate()
         self._check_cost(self._model)
 
@@ -107,19 +122,23 @@ class Meter:
         most = self._limits.max_cost
         if most is None:
             return
-        cost = self._price(model, self._estimate(_BYTES_PER_TOKEN))
-        if cost is None and not self._limits.allow_unknown_cost:
-            hint = "name another model, or add --allow-unknown-cost"
-            raise UserError(f"{model}: its price is not known, and --max-cost is set; nothing was sent", hint=hint)
-        if self._cost + (cost or 0) > most:
-            raise UsageLimitExceeded(f"Exceeded the max_cost of ${most:g} (about ${self._cost + (cost or 0):.6f})")
+        usage = self._estimate(_BYTES_PER_TOKEN)
+        cost = self._price(model, usage)
+        if cost is None:  # perhaps because the details contradict the counts
+            cost = self._price(model, replace(usage, details=None)) or 0.0
+        if self._cost + cost > most:
+            raise UsageLimitExceeded(f"Exceeded the max_cost of ${most:g} (about ${self._cost + cost:.6f})")
 
     def _estimate(self, bytes_per_token: int) -> Usage:
-        """The reply's usage so far: what was told, else what the bytes amount to."""
+        """The reply's usage so far: what was told, and what the bytes amount to that nobody has counted."""
         told = self._told
-        request = told.request_tokens or self._request_size // bytes_per_token
-        response = max(told.response_tokens or 0, 0 if told.total_tokens else self._reply_size // bytes_per_token)
-        return Usage(1, request, response, request + response, told.details)
+        if told.is_whole and not self._untold_size:
+            return told
+        request = told.request_tokens
+        if request is None:
+            request = math.ceil(self._request_size / bytes_per_token)
+        response = (told.response_tokens or 0) + math.ceil(self._untold_size / bytes_per_token)
+        return Usage(1, request, response, request + response, told.details, estimated=True)
 
 
 def size_of(messages: Sequence[ModelMessage]) -> int:

@@ -171,7 +171,7 @@ class ThinkingDelta:
 
 @dataclass(frozen=True)
 class UsageUpdate:
-    """The reply's usage as far as it is known now; replaces the one before."""
+    """The reply's usage as far as it is known now, with all deltas before it; replaces the one before."""
 
     usage: Usage
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
+from llmcli.errors import PROVIDER_KINDS
 from llmcli.messages import Effort
 
 
@@ -16,10 +19,17 @@ class _Strict(BaseModel):
 def _words(value: object) -> object:
     """A list of errors' kinds and statuses; in a variable they stand with commas between."""
     words = value.split(",") if isinstance(value, str) else value
-    if not isinstance(words, list):
-        return words
-    words = [word.strip() if isinstance(word, str) else word for word in words]
-    return [int(word) if isinstance(word, str) and word.isdecimal() else word for word in words]
+    return [_reason(str(word).strip()) for word in words] if isinstance(words, list) else words
+
+
+def _reason(word: str) -> int | str:
+    if word in PROVIDER_KINDS:
+        return word
+    if word.isdecimal() and 400 <= int(word) <= 599:
+        return int(word)
+    near = difflib.get_close_matches(word, PROVIDER_KINDS, 1, 0.6)
+    meant = f"did you mean {near[0]}?" if near else f"there are 400 to 599, {', '.join(PROVIDER_KINDS)}"
+    raise PydanticCustomError("reason", f"{word or 'an empty word'} is no error of a provider; {meant}")
 
 
 class Defaults(_Strict):

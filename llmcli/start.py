@@ -23,7 +23,16 @@ from llmcli.prompt import Stdin, read_text
 from llmcli.render import Stderr, Stdout
 from llmcli.usage import Usage, UsageLimits
 
-__all__ = ["Options", "choose_model", "limits_of", "model_settings", "open_conversation", "text_of", "wants_session"]
+__all__ = [
+    "Options",
+    "chained",
+    "choose_model",
+    "limits_of",
+    "model_settings",
+    "open_conversation",
+    "text_of",
+    "wants_session",
+]
 
 _LONE = re.compile("[\ud800-\udfff]")  # how Python holds a byte of argv or the environment that is not UTF-8
 
@@ -154,6 +163,11 @@ def choose_model(
         stderr.secrets |= model.secrets
         if options.verbose:
             stderr.line(f"model: {model.id}, {public_address(model.address) or 'offline'}")
+    return chained(models, config)
+
+
+def chained(models: Sequence[Model], config: Config) -> Model:
+    """A chain of the models, which moves on as the settings say; one model is no chain."""
     if len(models) == 1:
         return models[0]
     from llmcli.models.fallback import FallbackModel

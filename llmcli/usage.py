@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import cast
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, cast
 
 from llmcli.errors import UsageLimitExceeded
 
 __all__ = ["Usage", "UsageLimits"]
+
+Number = TypeVar("Number", int, float)
 
 
 @dataclass
@@ -17,7 +19,8 @@ class Usage:
 
     `request_tokens` includes cache reads and writes, `response_tokens` includes reasoning, `total_tokens` is the
     vendor's own total where it gives one. `details` holds `cached_tokens`, `cache_write_tokens` and
-    `reasoning_tokens` where told, and the vendor's other integer counts under their own names.
+    `reasoning_tokens` where told, and the vendor's other integer counts under their own names. `cost` is in USD.
+    `estimated` says that llmcli counted some of the tokens itself, because nobody told.
     """
 
     requests: int = 0
@@ -25,6 +28,13 @@ class Usage:
     response_tokens: int | None = None
     total_tokens: int | None = None
     details: dict[str, int] | None = None
+    cost: float | None = field(default=None, repr=False)  # how a Usage prints is documented
+    estimated: bool = field(default=False, repr=False)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether both the tokens in and those out were told."""
+        return self.request_tokens is not None and self.response_tokens is not None
 
     def incr(self, other: Usage, requests: int = 0) -> None:
         """Add `other` to this one in place, and `requests` more; a count stays None only when both sides are None."""
@@ -37,6 +47,8 @@ class Usage:
             for name, count in other.details.items():
                 mine[name] = mine.get(name, 0) + count
             self.details = mine
+        self.cost = _added(self.cost, other.cost)
+        self.estimated = self.estimated or other.estimated
 
     def __add__(self, other: Usage) -> Usage:
         """The sum; both operands stay as they are."""
@@ -85,8 +97,8 @@ class UsageLimits:
         )
 
 
-def _added(a: int | None, b: int | None) -> int | None:
-    return None if a is None and b is None else (a or 0) + (b or 0)
+def _added(a: Number | None, b: Number | None) -> Number | None:
+    return a if b is None else b if a is None else a + b
 
 
 def count(value: object) -> int | None:
@@ -95,6 +107,22 @@ def count(value: object) -> int | None:
     if type(value) in (int, float) and 0 <= cast(float, value) < 1e15:
         return int(cast(float, value))
     return None
+
+
+def told_cost(usage: Mapping[str, Any]) -> float | None:
+    """The USD that a vendor says it charges: OpenRouter's number, Perplexity's sum or xAI's ticks; None where not told.
+
+    At OpenRouter a key of one's own at the vendor (`is_byok`) costs what that one takes as well.
+    """
+    told = usage.get("cost")
+    if isinstance(told, Mapping):
+        told = told.get("total_cost") if told.get("currency", "USD") == "USD" else None
+    if told is None and (ticks := count(usage.get("cost_in_usd_ticks"))):  # 0 is Azure's way of not telling
+        return ticks / 1e10
+    if not isinstance(told, int | float) or not 0 <= told < 1e6:
+        return None
+    upstream = (usage.get("cost_details") or {}).get("upstream_inference_cost") if usage.get("is_byok") else None
+    return float(told + (upstream or 0))
 
 
 def other_counts(usage: Mapping[str, object], known: frozenset[str]) -> dict[str, int]:

@@ -59,7 +59,7 @@ DOCUMENTS = {
     },
     "anthropic": {"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": b64(PDF)}},
     "gemini": {"inlineData": {"mimeType": "application/pdf", "data": b64(PDF)}},
-    "bedrock": {"document": {"name": "a b pdf", "format": "pdf", "source": {"bytes": b64(PDF)}}},
+    "bedrock": {"document": {"name": "a b pdf 1", "format": "pdf", "source": {"bytes": b64(PDF)}}},
 }
 URL = "https://example.com/boat.png"
 LINKS = {
@@ -151,6 +151,56 @@ def test_in_a_session_it_goes_with_the_next_prompt_and_again(
         assert first_block(provider) == IMAGES["openai"]
         terminal.say("/attach nothing.png")
         terminal.see("error: cannot read nothing.png")
+
+
+def test_a_chain_is_asked_only_if_each_of_it_takes_the_file(
+    provider: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for prefix in ("openai", "anthropic"):
+        for name, value in environment(prefix, provider.url).items():
+            monkeypatch.setenv(name, value)
+    result = llmcli("what is this?", "-m", "openai:a,anthropic:b", "-a", "-", stdin=MP3)
+    assert (result.code, provider.requests) == (2, [])
+    assert "anthropic:b takes no audio/mpeg: stdin" in result.stderr
+
+
+def test_documents_of_one_name_are_told_apart(
+    provider: FakeProvider, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name, value in environment("bedrock", provider.url).items():
+        monkeypatch.setenv(name, value)
+    provider.answers = [wire("bedrock", "stop")]
+    (tmp_path / "x").mkdir()
+    for path in (tmp_path / "a.pdf", tmp_path / "x" / "a.pdf"):
+        path.write_bytes(PDF)
+    assert llmcli("hi", "-m", "bedrock:m", "-a", str(tmp_path / "a.pdf"), "-a", str(tmp_path / "x" / "a.pdf")).code == 0
+    blocks = provider.requests[0].body["messages"][0]["content"]
+    assert [block["document"]["name"] for block in blocks[:2]] == ["a pdf 1", "a pdf 2"]
+
+
+def test_a_model_that_does_not_take_the_files_of_the_conversation_leaves_the_old_one(
+    provider: FakeProvider, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for prefix in ("openai", "anthropic"):
+        for name, value in environment(prefix, provider.url).items():
+            monkeypatch.setenv(name, value)
+    provider.answer(chat_reply("a song"))
+    (tmp_path / "song").write_bytes(MP3)
+    (tmp_path / "words").write_text("la la")
+    with Terminal("chat", "-m", "openai:m", "-a", str(tmp_path / "song"), "--no-usage", columns=120) as terminal:
+        terminal.say("what is this?")
+        terminal.see("\na song\n")
+        terminal.say("/model anthropic:claude-x")
+        terminal.see("error: anthropic:claude-x takes no audio/mpeg: song")
+        terminal.see(lambda: terminal.bar.startswith("openai:m"), "the old model in the bar")
+        terminal.say(f"/attach {tmp_path}/song")
+        terminal.say(f"/file {tmp_path}/words")
+        terminal.see(lambda: "2 files waiting" in terminal.bar, "both in the bar")
+        terminal.say("/attach -")
+        terminal.see("\nnothing is attached to the next prompt\n")
+        terminal.say("/file -")
+        terminal.see("\nno file waits for a prompt\n")
+        terminal.see(lambda: "waiting" not in terminal.bar, "none in the bar")
 
 
 def test_it_is_saved_with_the_conversation() -> None:

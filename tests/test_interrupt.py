@@ -12,8 +12,16 @@ from dataclasses import replace
 
 import pytest
 
+from llmcli import render
+from llmcli.conversation import Conversation
+from llmcli.exchange import exchange
+from llmcli.messages import StreamEvent, TextDelta
+from llmcli.models import build_model
+from llmcli.render.markdown import MarkdownRenderer
+from llmcli.render.plain import TextRenderer
+from llmcli.render.theme import Look
 from tests.command import COMMAND, started
-from tests.fake_provider import FakeProvider
+from tests.fake_provider import FakeProvider, chat_chunk, sse
 from tests.wire import SPOKEN, TEXT, environment, wire
 
 _HANG_S = 30  # only a process that hangs takes so long
@@ -92,6 +100,30 @@ def test_a_second_ctrl_c_leaves_at_once(talking: FakeProvider) -> None:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(0.1)
         assert process.returncode == 130
+
+
+class Aside(render.Aside):
+    """A Ctrl-C comes after a piece of text was recorded, and before it is shown."""
+
+    def event(self, event: StreamEvent, reply: object) -> None:
+        if isinstance(event, TextDelta) and event.text == "two":
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("first", ["one ", ""])
+@pytest.mark.parametrize("laid_out", [False, True])
+def test_what_is_recorded_is_on_stdout(
+    provider: FakeProvider, capfdbinary: pytest.CaptureFixture[bytes], first: str, laid_out: bool
+) -> None:
+    provider.answer(sse(chat_chunk({"content": first}), chat_chunk({"content": "two"}), end=None), stall=True)
+    conversation = Conversation(build_model("openai:m", base_url=provider.url))
+    stdout, report = render.Stdout(), render.Report("openai:m")
+    shown = MarkdownRenderer(stdout, Look(None)) if laid_out else TextRenderer(stdout, at_once=False)
+    exchange(conversation, "hi", shown, Aside(render.Stderr(), thinking=None), report)
+    shown.end(report)
+    assert report.response
+    assert report.response.text == f"{first}two"
+    assert capfdbinary.readouterr().out.decode().rstrip().rpartition("\x1b[K")[2].endswith(f"{first}two")
 
 
 def test_ctrl_c_before_the_first_byte(talking: FakeProvider) -> None:

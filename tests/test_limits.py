@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Generator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,14 @@ from typing import Any
 import pytest
 
 from llmcli.conversation import Conversation
-from llmcli.errors import UsageLimitExceeded
+from llmcli.errors import SettingsError, UsageLimitExceeded
 from llmcli.limits import Limits
-from llmcli.messages import TextDelta
-from llmcli.models import build_model
+from llmcli.messages import ReplyStart, StreamEvent, TextDelta
+from llmcli.models import Model, build_model
 from llmcli.usage import Usage, UsageLimits
 from tests.command import llmcli
-from tests.fake_provider import FakeProvider, chat_chunk, chat_reply, sse
+from tests.fake_provider import FakeProvider, chat_chunk, chat_reply, named_sse, sse
+from tests.wire import SPOKEN, TEXT, environment, wire
 
 LUNA = "openai-chat:gpt-6-luna"  # 0.1 USD a million tokens in, 0.5 out
 USAGE = {"prompt_tokens": 57, "completion_tokens": 8}
@@ -99,6 +101,45 @@ def test_an_endless_reply_is_stopped_though_nobody_counts(openai: FakeProvider) 
     assert openai.left.wait(30)
 
 
+@pytest.fixture
+def anthropic(provider: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> FakeProvider:
+    """One that tells the prompt's tokens at the start, and then talks without end."""
+    for name, value in environment("anthropic", provider.url).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("LLMCLI_MODEL", "anthropic:claude-haiku-5-5")
+    told = {"input_tokens": 12, "output_tokens": 1}
+    start = {"type": "message_start", "message": {"type": "message", "model": "m", "content": [], "usage": told}}
+    delta = {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "word " * 20}}
+    provider.answer(named_sse(start), *[named_sse(delta)] * 400, stall=True)
+    return provider
+
+
+@pytest.mark.parametrize(
+    ("limit", "least", "most"),
+    [("--response-tokens-limit=100", 800, 2e3), ("--total-tokens-limit=112", 800, 2e3), ("--max-cost=0.002", 9e3, 2e4)],
+)
+def test_counts_told_at_the_start_hide_no_endless_reply(
+    anthropic: FakeProvider, limit: str, least: float, most: float
+) -> None:
+    result = llmcli("hi", limit, "--json")
+    assert (result.code, result.json["finish_reason"]) == (8, "limit")
+    assert least <= len(result.json["text"]) < most
+    assert anthropic.left.wait(30)
+
+
+@pytest.mark.parametrize("protocol", SPOKEN)
+def test_a_long_answer_that_comes_whole_is_not_counted_twice(
+    protocol: str, provider: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in environment(SPOKEN[protocol], provider.url).items():
+        monkeypatch.setenv(name, value)
+    whole = wire(protocol, "whole.json").pieces[0]
+    provider.answer(whole.replace(b"more.", b"word " * 1000), content_type="application/json")
+    # By its bytes it has 629 tokens at least, and 9 are told: both together would be too much.
+    result = llmcli("hi", "-m", f"{SPOKEN[protocol]}:m", "--json", "--response-tokens-limit", "630")
+    assert (result.code, result.json["text"]) == (0, TEXT.replace("more.", "word " * 1000))
+
+
 def test_limits_of_the_settings_file(openai: FakeProvider) -> None:
     home = Path(os.environ["LLMCLI_HOME"])
     home.mkdir()
@@ -151,6 +192,13 @@ def test_an_unknown_price_is_refused_unless_allowed(openai: FakeProvider) -> Non
     assert llmcli("hi", "-m", f"{LUNA},openai:my-own", "--max-cost", "1").code == 2  # either may answer
 
 
+def test_a_price_that_gets_unknown_meanwhile_costs_nobody_the_reply(openai: FakeProvider) -> None:
+    told = {"prompt_tokens": 10, "completion_tokens": 3, "prompt_tokens_details": {"cached_tokens": 900}}
+    openai.answer(sse(chat_chunk({"content": "one "}, usage=told), chat_chunk({"content": "two"}, "stop")))
+    result = llmcli("hi", "--max-cost", "1", "--json")
+    assert (result.code, result.json["text"], result.json["finish_reason"]) == (0, "one two", "stop")
+
+
 def test_the_offline_model_costs_nothing() -> None:
     assert llmcli("hi", "-m", "test", "--max-cost", "0").code == 0
 
@@ -187,3 +235,47 @@ def test_money_counts_over_the_session(openai: FakeProvider) -> None:
     with pytest.raises(UsageLimitExceeded, match=r"about \$0.6"):
         list(conversation.send("three"))
     assert conversation.cost() == pytest.approx(0.4)
+
+
+# ---- replies that nobody counted
+
+
+def test_an_untold_reply_counts_by_an_estimate(openai: FakeProvider) -> None:
+    openai.answer(sse(chat_chunk({"content": "word " * 80}, "stop")))
+    conversation = Conversation(build_model(LUNA), limits=Limits(UsageLimits(None, response_tokens_limit=99)))
+    list(conversation.send("hi" * 8))
+    with pytest.raises(UsageLimitExceeded, match=r"response_tokens=100\); nothing was sent"):
+        list(conversation.send("again"))
+    assert len(openai.requests) == 1
+    assert conversation.messages[-1].usage == Usage(1)  # type: ignore[union-attr]  # what was told: nothing
+    assert [usage for _, usage in conversation.replies] == [Usage(1, 4, 100, 104, estimated=True)]
+
+
+def test_what_came_after_the_counts_of_an_interrupted_reply_is_estimated(anthropic: FakeProvider) -> None:
+    conversation = Conversation(build_model("anthropic:claude-haiku-5-5"))
+    with closing(conversation.send("hi")) as events:
+        texts = (event for event in events if isinstance(event, TextDelta))
+        next(texts)
+        next(texts)  # the first one is counted when somebody wants more
+    ((_, usage),) = conversation.replies
+    assert usage == Usage(1, 12, 1 + 25, 38, estimated=True)
+
+
+class Unsteady(Model):
+    """Begins to answer, and then finds that it cannot."""
+
+    id = "test:unsteady"
+
+    def stream(self, messages: object, settings: object) -> Generator[StreamEvent]:
+        yield ReplyStart(self.id, None)
+        yield TextDelta("half")
+        raise SettingsError("the token has expired, and there is no other")
+
+
+def test_whatever_ends_a_reply_it_is_kept() -> None:
+    conversation = Conversation(Unsteady())
+    with pytest.raises(SettingsError), closing(conversation.send("hi")) as events:
+        list(events)
+    reply = conversation.messages[-1]
+    assert (reply.kind, reply.parts[0].content, reply.finish_reason) == ("response", "half", "error")  # type: ignore
+    assert [who for who, _ in conversation.replies] == ["test:unsteady"]

@@ -243,7 +243,7 @@ def test_usage_and_bar(provider: FakeProvider) -> None:
         assert "$0." in terminal.bar
         ask(terminal, "second", "two")
         terminal.see(lambda: " · unknown of " in terminal.bar, "unknown tokens")
-        assert terminal.bar.endswith(" est. + unknown")
+        assert terminal.bar.endswith(" est.")
         ask(terminal, "/retry test:echo", "second")
         terminal.say("/usage")
         terminal.see("\nall ")
@@ -251,9 +251,9 @@ def test_usage_and_bar(provider: FakeProvider) -> None:
             line.split() for line in terminal.lines if line.startswith(("openai:gpt-6-luna  ", "test:echo  ", "all "))
         ]
         assert [row[-4:] for row in rows[-3:]] == [
-            ["2", "1,000", "200", "1,200"],
+            ["2", "~1,004", "~201", "~1,205"],
             ["1", "52", "2", "54"],
-            ["3", "1,052", "202", "1,254"],
+            ["3", "~1,056", "~203", "~1,259"],
         ]
 
 
@@ -281,6 +281,28 @@ def test_set_refuses_what_the_model_does_not_take(provider: FakeProvider) -> Non
     with Terminal("chat", "-m", "anthropic:claude-x", env=env) as terminal:
         order(terminal, "/set seed 1", "error: anthropic:claude-x does not take --seed")
         order(terminal, "/set seed", "seed     not set  default")
+
+
+def test_a_session_has_no_json(terminal: Terminal) -> None:
+    order(terminal, "/set format json", "error: a session has no JSON\nhint: give a prompt: llmcli --json ...")
+    order(terminal, "/set format", "format   auto   default")
+    order(terminal, "/set format text", "format   text   /set")
+
+
+def test_set_says_what_moves_a_chain_on(provider: FakeProvider) -> None:
+    provider.answer_json({"error": {"message": "no 500"}}, 500)
+    provider.answer_json({"error": {"message": "no 500"}}, 500)
+    provider.answer(chat_reply("two"))
+    env = {f"LLMCLI_{name}_BASE_URL": provider.url for name in ("OPENAI", "GROQ")} | {"GROQ_API_KEY": KEY}
+    with Terminal("chat", "-m", "openai:a,groq:b", "--no-usage", "--retries=0", env=env) as terminal:
+        order(terminal, "/set fallback_on 429", "fallback_on  429    /set")
+        order(terminal, "hi", "error: openai:a: no 500")
+        order(terminal, "/set fallback_on overlaoded", "error: fallback_on: overlaoded is no error of a provider; did")
+        order(terminal, "/set fallback_on 429,overloaded", "fallback_on  429, overloaded  /set")
+        terminal.say("/retry")
+        terminal.see("; asking groq:b")
+        terminal.see("\ntwo\n")
+    assert [request.body["model"] for request in provider.requests] == ["a", "a", "b"]
 
 
 def test_limits_hold_over_the_session(provider: FakeProvider) -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from llmcli.conversation import Conversation
 from llmcli.errors import (
+    PROVIDER_KINDS,
     AuthenticationError,
     FallbackExceptionGroup,
     NetworkError,
@@ -28,6 +29,7 @@ from llmcli.models.fallback import FallbackModel
 from llmcli.models.retry import with_retries
 from tests.command import llmcli, started
 from tests.fake_provider import FakeProvider, chat_chunk, chat_reply, sse
+from tests.faults import FAULTS
 from tests.wire import SPOKEN, TEXT, environment, wire
 
 KEY = "sk-test-0123456789abcdef"
@@ -73,6 +75,13 @@ def test_a_connection_that_fails_is_tried_again(openai: FakeProvider) -> None:
     assert (result.code, result.stdout, len(openai.requests)) == (0, b"at last\n", 2)
     assert "the connection to" in result.stderr
     assert "retry 1 of 2" in result.stderr
+
+
+@pytest.mark.parametrize("model", ["openai:fake-1", "test:cut"])
+def test_nothing_is_said_of_stdout_that_may_not_be_so(openai: FakeProvider, model: str) -> None:
+    openai.answer(drop=True)
+    result = llmcli("hi", "-m", model, "--json", "--retries=0")
+    assert (result.code, result.json["error"]["hint"]) == (6, "try again")
 
 
 @pytest.mark.parametrize("protocol", SPOKEN)
@@ -176,6 +185,12 @@ def test_each_member_has_its_own_retries(openai: FakeProvider) -> None:
     assert [line.split(" ")[0] for line in result.stderr.splitlines()] == ["note:", "note:"]
 
 
+def test_a_chain_is_not_tried_again_as_a_whole(openai: FakeProvider) -> None:
+    fail(openai, 500)
+    result = llmcli("hi", "-m", "openai:a,groq:b", "--retries", "1", env={"LLMCLI_FALLBACK_ON": "429"})
+    assert (result.code, len(openai.requests)) == (5, 2)
+
+
 def test_all_failed_is_a_list_and_ends_as_the_last(openai: FakeProvider) -> None:
     fail(openai, 401)
     fail(openai, 400)
@@ -219,6 +234,31 @@ def test_the_same_in_the_environment(openai: FakeProvider) -> None:
     fail(openai, 401)
     assert llmcli("hi", "-m", "openai:a,groq:b", env={"LLMCLI_FALLBACK_ON": "429, network"}).code == 3
     assert len(openai.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ('["overlaoded"]', "overlaoded is no error of a provider; did you mean overloaded?"),
+        ("[429, 42]", "42 is no error of a provider; there are 400 to 599, refused, not_found, "),
+        ('["stupid"]', "stupid is no error of a provider; there are 400 to 599, "),
+        ('[" ", 600]', "an empty word is no error"),
+    ],
+)
+def test_a_reason_that_no_error_has_is_refused(openai: FakeProvider, words: str, said: str) -> None:
+    home = Path(os.environ["LLMCLI_HOME"])
+    home.mkdir()
+    result = llmcli("hi", env={"LLMCLI_FALLBACK_ON": ",".join(str(word) for word in json.loads(words))})
+    assert (result.code, f"LLMCLI_FALLBACK_ON: {said}" in result.stderr) == (3, True), result.stderr
+    (home / "config.toml").write_text(f"[defaults]\nfallback_on = {words}\n")
+    result = llmcli("hi")
+    assert (result.code, f"config.toml: defaults.fallback_on: {said}" in result.stderr) == (3, True), result.stderr
+    assert openai.requests == []
+
+
+def test_every_kind_that_a_fault_has_may_be_a_reason() -> None:
+    kinds = {fault.expected(protocol)[1] for fault in FAULTS for protocol in SPOKEN}
+    assert kinds - {None, "incomplete"} <= {*PROVIDER_KINDS}
 
 
 def test_a_chain_is_checked_before_anything_is_sent(openai: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> None:

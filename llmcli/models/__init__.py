@@ -11,7 +11,7 @@ from typing import cast
 
 from llmcli.credentials import Cloud, key_for, refuse_another_vendors, with_address
 from llmcli.errors import UserError
-from llmcli.messages import ModelMessage, ModelSettings, StreamEvent
+from llmcli.messages import Attachment, ModelMessage, ModelSettings, StreamEvent, UserPromptPart
 from llmcli.providers import PROVIDERS, Provider, split_model
 
 __all__ = ["FoundModel", "HTTPRequest", "Model", "build_model", "find_model"]
@@ -59,20 +59,29 @@ class Model(ABC):
     def stream(self, messages: Sequence[ModelMessage], settings: ModelSettings) -> Generator[StreamEvent]:
         """Yield what arrives, then one StreamEnd.
 
-        Raises UserError for a setting that this API does not take, before anything is sent, and ProviderError,
-        nothing else, for whatever the wire does.
+        Raises UserError for a setting or a file that this API does not take, before anything is sent, and
+        ProviderError, nothing else, for whatever the wire does.
         """
 
     def refused(self, settings: ModelSettings) -> Mapping[str, str]:
         """The settings that this API does not take: field name and why. Default: takes all."""
         return {}
 
-    def check(self, settings: ModelSettings) -> None:
-        """Raise UserError for a setting that is refused, and would not be left out; touches no network."""
+    def takes(self, file: Attachment) -> bool:
+        """Whether a prompt may hold this file. Default: any."""
+        return True
+
+    def check(self, settings: ModelSettings, messages: Sequence[ModelMessage] = ()) -> None:
+        """Raise UserError for a setting that is refused, and would not be left out, or a file; touches no network."""
         refused = self.refused(settings)
         if refused and not settings.lenient:
             name, why = next(iter(refused.items()))
             raise UserError(f"{self.id} does not take {option(name)}: {why}", hint="leave it out, or add --lenient")
+        prompts = [part for message in messages for part in message.parts if isinstance(part, UserPromptPart)]
+        for file in (file for prompt in prompts for file in prompt.attachments):
+            if not self.takes(file):
+                what = f"{file.media_type} by its address" if file.url else file.media_type
+                raise UserError(f"{self.id} takes no {what}: {file.name}", hint="choose another model, or leave it out")
 
     def load(self) -> None:
         """Import what it takes to send, so that the first request need not; may take a second."""

@@ -82,9 +82,6 @@ class AnthropicModel(SDKModel):
                 raise no_reply(self.id, "an answer that is no message")
             if kind in ("message", "message_start"):
                 yield from reply.start(message.get("model"))
-            if told := data.get("usage") or message.get("usage"):
-                counts |= given(told)
-                yield from reply.usage(_usage(counts))
             if kind == "content_block_start":
                 yield from _block(data["content_block"], reply)
             elif kind == "content_block_delta":
@@ -95,6 +92,9 @@ class AnthropicModel(SDKModel):
                 for block in message.get("content") or ():
                     yield from _block(block, reply)
                 _finish(message if kind == "message" else data.get("delta") or {}, reply)
+            if told := data.get("usage") or message.get("usage"):
+                counts |= given(told)
+                yield from reply.usage(_usage(counts))
             reply.ended = reply.ended or name in (BODY, DONE)
             if kind == "message_stop":  # what is whole is not waited for, and cannot break any more
                 reply.ended = True

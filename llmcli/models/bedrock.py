@@ -139,6 +139,9 @@ class BedrockConverseModel(HTTPModel):
                 for role, row in groupby(turns(messages, self.content, with_system=False), lambda turn: turn["role"])
             ]
         }
+        documents = [block["document"] for turn in body["messages"] for block in turn["content"] if "document" in block]
+        for number, document in enumerate(documents, 1):  # no two may have one name
+            document["name"] += f" {number}"
         if system := system_prompt(messages):
             body["system"] = [{"text": system}]
         inference = {
@@ -156,14 +159,15 @@ class BedrockConverseModel(HTTPModel):
         return body
 
     def attached(self, file: Attachment) -> dict[str, Any] | None:
-        """See `ProtocolModel.attached`: nothing by its address; a document's name has few letters to choose from."""
+        """See `ProtocolModel.attached`: nothing by its address; a document's name is short, and has few letters."""
         kind, _, form = file.media_type.partition("/")
         if file.url or kind == "audio":
             return None
         held = {"format": form, "source": {"bytes": file.data}}
         if kind == "image":
             return {"image": held}
-        return {"document": {"name": re.sub(r"[^A-Za-z0-9() \[\]-]+", " ", file.name).strip() or "document", **held}}
+        name = re.sub(r"[^A-Za-z0-9()\[\]-]+", " ", file.name)[:190].strip()
+        return {"document": {"name": name or "document", **held}}
 
     def said(self, text: str) -> dict[str, Any]:
         """See `ProtocolModel.said`."""
@@ -207,8 +211,6 @@ class BedrockConverseModel(HTTPModel):
             if name == "contentBlockDelta":
                 yield from _block(data["delta"], reply)
                 continue
-            if told := data.get("usage"):
-                yield from reply.usage(_usage(told))
             if name == BODY:
                 yield from _document(self.id, data, reply)
             elif name == "contentBlockStart":
@@ -217,6 +219,8 @@ class BedrockConverseModel(HTTPModel):
                     _tool(start["toolUse"], reply)
                 if start:
                     reply.part()
+            if told := data.get("usage"):
+                yield from reply.usage(_usage(told))
             if word := data.get("stopReason"):
                 reply.finished(_FINISH, word)
 

@@ -74,12 +74,12 @@ class CohereModel(HTTPModel):
             failed = delta.get("error") or kind == "error" or isinstance(message, str)
             if not failed:
                 yield from reply.start()  # Cohere does not say what it calls itself
+                yield from _message(message or {}, reply, new=kind in ("content-start", BODY))
             if told := delta.get("usage"):
                 yield from reply.usage(_usage(told))
             if failed:
                 said = {"error": delta.get("error") or message, "code": delta.get("code")}
                 raise provider_error(self.id, None, said, secret=self.key)
-            yield from _message(message or {}, reply, new=kind in ("content-start", BODY))
             if word := delta.get("finish_reason"):
                 reply.finished(_FINISH, word)
             reply.ended = reply.ended or name == BODY

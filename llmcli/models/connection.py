@@ -66,7 +66,7 @@ def network_error(who: str, error: BaseException | None, request: httpx2.Request
         kind = "timeout" if isinstance(error, httpx2.ConnectTimeout) else None
         told, hint = _no_connection(host, causes, reason, waited.get("connect", 0), proxy)
     else:
-        told, hint = f"the connection to {host}{through} broke: {reason}", "what arrived is on stdout; try again"
+        told, hint = f"the connection to {host}{through} broke: {reason}", "try again"
         if proxy and isinstance(error, httpx2.RemoteProtocolError):
             hint = f"{hint}, and check that it is a proxy"
     return NetworkError(f"{who}: {told}", hint=hint, kind=kind)

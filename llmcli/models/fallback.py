@@ -38,14 +38,14 @@ class FallbackModel(Model):
         """See `Model.secrets`."""
         return frozenset().union(*(model.secrets for model in self.members))
 
-    def check(self, settings: ModelSettings) -> None:
+    def check(self, settings: ModelSettings, messages: Sequence[ModelMessage] = ()) -> None:
         """See `Model.check`: before the first is asked, all must be fit to be."""
         for model in self.members:
-            model.check(settings)
+            model.check(settings, messages)
 
     def stream(self, messages: Sequence[ModelMessage], settings: ModelSettings) -> Generator[StreamEvent]:
         """See `Model.stream`."""
-        self.check(settings)
+        self.check(settings, messages)
         errors: list[ProviderError] = []
         for model, following in zip(self.members, (*self.members[1:], None), strict=True):
             begun = False

@@ -121,12 +121,15 @@ class GeminiModel(HTTPModel):
             if data.get("error"):
                 raise provider_error(self.id, None, data, secret=self.key)
             yield from reply.start(data.get("modelVersion"))
+            candidates = data.get("candidates") or ()
+            for candidate in candidates:
+                if not candidate.get("index"):  # of several, the first
+                    yield from _candidate(candidate, reply)
             told = data.get("usageMetadata")
             if told and told != last_told:
                 last_told = told
                 counts |= told if None not in told.values() else given(told)
                 yield from reply.counts(partial(_usage, counts))
-            candidates = data.get("candidates") or ()
             if feedback := (data.get("promptFeedback") or {}).get("blockReason"):
                 why = data["promptFeedback"].get("blockReasonMessage") or ""
                 raise ProviderError(
@@ -135,9 +138,6 @@ class GeminiModel(HTTPModel):
             if name == BODY and not candidates and not reply.finish:
                 raise no_reply(self.id, "an answer without a candidate in it")
             reply.ended = reply.ended or name == BODY
-            for candidate in candidates:
-                if not candidate.get("index"):  # of several, the first
-                    yield from _candidate(candidate, reply)
 
 
 def _candidate(candidate: Mapping[str, Any], reply: Reply) -> Iterator[StreamEvent]:

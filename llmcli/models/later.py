@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Generator, Mapping, Sequence
 
-from llmcli.messages import ModelMessage, ModelSettings, StreamEvent
+from llmcli.messages import Attachment, ModelMessage, ModelSettings, StreamEvent
 from llmcli.models import FoundModel, HTTPRequest, Model
 
 __all__ = ["LaterModel"]
@@ -37,6 +37,10 @@ class LaterModel(Model):
     def refused(self, settings: ModelSettings) -> Mapping[str, str]:
         """See `Model.refused`."""
         return self._model().refused(settings)
+
+    def takes(self, file: Attachment) -> bool:
+        """See `Model.takes`."""
+        return self._model().takes(file)
 
     @property
     def secrets(self) -> frozenset[str]:

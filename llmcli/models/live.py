@@ -197,5 +197,3 @@ def _advise(error: ProviderError, row: Provider) -> None:
         error.hint = row.start_hint.replace("{model}", "MODEL")
     elif error.kind == "not_found":
         error.hint = f"there may be no list at {host}; `llmcli models {row.name}` shows the known models"
-    elif "the connection to" in error.message:
-        error.hint = "try again"

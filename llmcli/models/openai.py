@@ -15,7 +15,7 @@ from llmcli.models.protocol import turns
 from llmcli.models.reply import Reply
 from llmcli.models.sdk import SDKModel
 from llmcli.models.wire import BODY, DONE, Event, no_reply
-from llmcli.usage import Usage, count, other_counts
+from llmcli.usage import Usage, count, other_counts, told_cost
 
 # An unknown word is not in here, and so never passes for a whole reply. "eos" is Together's, "model_length" Mistral's.
 _FINISH: Mapping[str, FinishReason] = {
@@ -35,7 +35,10 @@ _FINISH: Mapping[str, FinishReason] = {
 # OpenAI's models that reason unless told not to, and take no sampling options meanwhile.
 _SAMPLES_NOT = re.compile(r"o\d|gpt-5(-|$)|gpt-5\.[5-9]|gpt-[6-9]")
 _MAPPED = frozenset(
-    {"prompt_tokens", "completion_tokens", "total_tokens", "cached_tokens", "num_cached_tokens", "reasoning_tokens"}
+    [
+        *("prompt_tokens", "completion_tokens", "total_tokens", "cost"),
+        *("cached_tokens", "num_cached_tokens", "reasoning_tokens"),
+    ]
 )
 
 
@@ -142,13 +145,13 @@ class OpenAIModel(SDKModel):
                 raise no_reply(self.id, error_details(data)[0] or "an answer without a choice in it")
             if choices or not failed:
                 yield from reply.start(data.get("model"))
+            for choice in choices:
+                if not choice.get("index"):  # of several, the first
+                    yield from _choice(choice, reply, whole=name == BODY)
             # In the last chunk with a choice, in one after it, or in every chunk; Groq has a place of its own.
             if told := data.get("usage") or (data.get("x_groq") or {}).get("usage"):
                 counts |= given(told)
                 yield from reply.usage(_usage(counts))
-            for choice in choices:
-                if not choice.get("index"):  # of several, the first
-                    yield from _choice(choice, reply, whole=name == BODY)
             if failed:
                 raise provider_error(self.id, None, data, secret=self.key)
             reply.ended = reply.ended or name == BODY
@@ -211,4 +214,4 @@ def _usage(told: Mapping[str, Any]) -> Usage:
         if reasoning and total == prompt + completion + reasoning:  # xAI counts it apart
             completion += reasoning
         total = prompt + completion if total is None else total
-    return Usage(1, prompt, completion, total, details or None)
+    return Usage(1, prompt, completion, total, details or None, told_cost(told))

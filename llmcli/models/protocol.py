@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from llmcli.credentials import Cloud, public_address
-from llmcli.errors import NetworkError, ProviderError, UserError, redact
+from llmcli.errors import NetworkError, ProviderError, redact
 from llmcli.messages import (
     Attachment,
     ModelMessage,
@@ -85,21 +85,19 @@ class ProtocolModel(Model):
         """A file as this API wants it in a prompt; None where it takes no such file. Default: takes none."""
         return None
 
+    def takes(self, file: Attachment) -> bool:
+        """See `Model.takes`."""
+        return self.attached(file) is not None
+
     def said(self, text: str) -> dict[str, Any]:
         """Text as this API wants it beside files."""
         return {"type": "text", "text": text}
 
     def content(self, part: UserPromptPart) -> str | list[dict[str, Any]]:
-        """A prompt: its text, or where there are any its files and its text. Raises UserError for one not taken."""
+        """A prompt: its text, or where there are any its files and its text."""
         if not part.attachments:
             return part.content
-        shapes = []
-        for file in part.attachments:
-            if (shape := self.attached(file)) is None:
-                what = f"{file.media_type} by its address" if file.url else file.media_type
-                raise UserError(f"{self.id} takes no {what}: {file.name}", hint="choose another model, or leave it out")
-            shapes.append(shape)
-        return [*shapes, self.said(part.content)]
+        return [*filter(None, map(self.attached, part.attachments)), self.said(part.content)]
 
     def blocks(self, content: str | list[dict[str, Any]]) -> list[dict[str, Any]]:
         """The content of a turn for APIs that know it as a list only."""
@@ -117,7 +115,7 @@ class ProtocolModel(Model):
 
     def stream(self, messages: Sequence[ModelMessage], settings: ModelSettings) -> Generator[StreamEvent]:
         """See `Model.stream`."""
-        settings, notes = self._fitting(settings)
+        settings, notes = self._fitting(settings, messages)
         yield from map(Notice, notes)
         reply = Reply(self.id)
         body = self._whole_body(messages, settings)
@@ -144,7 +142,7 @@ class ProtocolModel(Model):
         """See `Model.preview`: the SDK builds the request, and a recorder takes the place of the network."""
         import httpx2
 
-        settings, notes = self._fitting(settings)
+        settings, notes = self._fitting(settings, messages)
         seen: list[httpx2.Request] = []
 
         def record(request: httpx2.Request) -> httpx2.Response:
@@ -164,9 +162,11 @@ class ProtocolModel(Model):
     def _whole_body(self, messages: Sequence[ModelMessage], settings: ModelSettings) -> dict[str, Any]:
         return _merged(self.body(messages, settings), settings.extra)
 
-    def _fitting(self, settings: ModelSettings) -> tuple[ModelSettings, tuple[str, ...]]:
+    def _fitting(
+        self, settings: ModelSettings, messages: Sequence[ModelMessage]
+    ) -> tuple[ModelSettings, tuple[str, ...]]:
         """The settings without those that this API does not take, and a note for each that was dropped."""
-        self.check(settings)
+        self.check(settings, messages)
         refused = self.refused(settings)
         unset = vars(ModelSettings)
         notes = tuple(f"{option(name)} is not sent: {why}" for name, why in refused.items())

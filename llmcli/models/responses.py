@@ -12,7 +12,7 @@ from llmcli.models.openai import OpenAIModel
 from llmcli.models.protocol import system_prompt, turns
 from llmcli.models.reply import Reply
 from llmcli.models.wire import BODY, DONE, Event, no_reply
-from llmcli.usage import Usage, count, other_counts
+from llmcli.usage import Usage, count, other_counts, told_cost
 
 # "complete" was recorded once; a status that is not in here never passes for a whole reply.
 _FINISH: Mapping[str, FinishReason] = {
@@ -22,7 +22,10 @@ _FINISH: Mapping[str, FinishReason] = {
     "content_filter": "content_filter",
 }
 _MAPPED = frozenset(
-    {"input_tokens", "output_tokens", "total_tokens", "cached_tokens", "cache_write_tokens", "reasoning_tokens"}
+    [
+        *("input_tokens", "output_tokens", "total_tokens", "cost"),
+        *("cached_tokens", "cache_write_tokens", "reasoning_tokens"),
+    ]
 )
 _REASONS = re.compile(r"(?:gpt-[5-9]|o\d)")  # models that take a reasoning field; others refuse it
 _CALLS = ("function_call", "custom_tool_call")
@@ -91,22 +94,19 @@ class ResponsesModel(OpenAIModel):
                 raise no_reply(self.id, "an answer that is no response")
             if response.get("model"):
                 yield from reply.start(response["model"])
-            if told := response.get("usage"):
-                yield from reply.usage(_usage(told))
-            error = response.get("error") or (data if kind == "error" or data.get("error") else None)
-            if error:
-                raise provider_error(self.id, None, error, secret=self.key)
-            if name == BODY:
-                for item in data["output"]:
+            over = name == BODY or kind in ("response.completed", "response.incomplete", "response.failed")
+            if over and not reply.any_text:  # a server that sends no deltas
+                for item in response.get("output") or ():
                     yield from _item(item, reply)
             elif kind == "response.output_item.added":
                 _begin(data["item"], reply)
             else:
                 yield from _delta(kind, data, reply)
-            if name == BODY or kind in ("response.completed", "response.incomplete", "response.failed"):
-                if name != BODY and not reply.any_text:  # a server that sends no deltas
-                    for item in response.get("output") or ():
-                        yield from _item(item, reply)
+            if told := response.get("usage"):
+                yield from reply.usage(_usage(told))
+            if error := response.get("error") or (data if kind == "error" or data.get("error") else None):
+                raise provider_error(self.id, None, error, secret=self.key)
+            if over:
                 _finish(response, reply)
 
 
@@ -160,4 +160,4 @@ def _usage(told: Mapping[str, Any]) -> Usage:
     details |= given(named)
     if total is None and request is not None and response is not None:
         total = request + response
-    return Usage(1, request, response, total, details or None)
+    return Usage(1, request, response, total, details or None, told_cost(told))

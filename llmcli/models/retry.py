@@ -19,9 +19,11 @@ LONGEST_WAIT_S = 60.0  # nobody waits longer for a terminal; who tells us to com
 def with_retries(model: Model, messages: Sequence[ModelMessage], settings: ModelSettings) -> Generator[StreamEvent]:
     """`model.stream`, tried up to `settings.retries` times more; each failure but the last is an AttemptFailed.
 
-    Raises the last ProviderError. A wait longer than a minute, told by Retry-After, ends the tries at once.
+    Raises the last ProviderError. A wait longer than a minute, told by Retry-After, ends the tries at once. A chain is
+    tried once, because each of its members is tried again.
     """
-    for attempt in range(settings.retries + 1):
+    retries = settings.retries if model.members == (model,) else 0
+    for attempt in range(retries + 1):
         begun = False
         try:
             with closing(model.stream(messages, settings)) as events:
@@ -33,10 +35,10 @@ def with_retries(model: Model, messages: Sequence[ModelMessage], settings: Model
         except ProviderError as error:
             error.model = error.model or model.id
             wait = max(_back_off(attempt), error.retry_after or 0)
-            if begun or attempt == settings.retries or not error.is_passing or wait > LONGEST_WAIT_S:
+            if begun or attempt == retries or not error.is_passing or wait > LONGEST_WAIT_S:
                 raise
             what = f"{error.status} from {model.id}" if error.status else error.message
-            text = f"{what}, waiting {wait:.2g} s, retry {attempt + 1} of {settings.retries}"
+            text = f"{what}, waiting {wait:.2g} s, retry {attempt + 1} of {retries}"
             yield AttemptFailed(error, text, model.id, wait)
         time.sleep(wait)
 

@@ -112,7 +112,7 @@ class TestModel(Model):
             raise NetworkError(f"{self.id}: nothing arrived for {settings.timeout:g} s", kind="timeout", hint=hint)
         yield from reply.flush()
         if self.model == "cut":
-            raise NetworkError(f"{self.id}: the connection broke", hint="what arrived is on stdout; try again")
+            raise NetworkError(f"{self.id}: the connection broke", hint="try again")
         if self.model == "midstream-error":
             raise provider_error(self.id, None, {"error": {"type": "overloaded_error", "message": "Overloaded"}})
         if self.model == "tool_call":

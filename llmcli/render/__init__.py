@@ -32,7 +32,10 @@ class Renderer(Protocol):
         """Make room on the terminal, if it is one: something else is to be written there, on a line of its own."""
 
     def end(self, report: Report) -> None:
-        """Finish, also after an error or Ctrl-C: `report` holds what had arrived and what went wrong."""
+        """Finish, also after an error or Ctrl-C: `report` holds what had arrived and what went wrong.
+
+        Text of the report that has not come through `event` is shown now: Ctrl-C may have been in between.
+        """
 
 
 def make_renderer(

@@ -60,6 +60,7 @@ class MarkdownRenderer:
         self._stdout = stdout
         self._look = look
         self._region = Region(stdout.steer, stdout.size)
+        self._taken = 0  # characters of the text that have arrived here
         self._pieces: list[str] = []  # that arrived and are not yet in the document
         self._document: Document | None = None  # not before what lays it out is imported
         self._state = Condition()  # guards the five below, and these two
@@ -80,6 +81,7 @@ class MarkdownRenderer:
             raise self._failure
         if isinstance(event, TextDelta):
             with self._state:
+                self._taken += len(event.text)
                 self._pieces.append(event.text)
                 self._due, self._any, self._paused = True, True, False
                 self._state.notify_all()
@@ -92,7 +94,9 @@ class MarkdownRenderer:
             self._region.clear()
 
     def end(self, report: Report) -> None:
-        """Draw all that arrived, for good; the cursor is on a line of its own then."""
+        """Draw all of the text, for good; the cursor is on a line of its own then."""
+        if report.response and not self._failure and (rest := report.response.text[self._taken :]):
+            self.event(TextDelta(rest))
         with self._state:
             self._over = True
             self._state.notify_all()

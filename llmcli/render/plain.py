@@ -17,6 +17,7 @@ class TextRenderer:
         self.at_once = at_once
         self._stdout = stdout
         self._last = "\n"
+        self._taken = 0  # characters of the text that are written
 
     def event(self, event: StreamEvent) -> None:
         """See `Renderer.event`."""
@@ -29,16 +30,18 @@ class TextRenderer:
             self._end_line()
 
     def end(self, report: Report) -> None:
-        """A newline, only where the text does not end in one."""
-        if self.at_once and report.response:
-            self._write(report.response.text)
+        """The text that is not yet written, and a newline, only where it does not end in one."""
+        if report.response and (rest := report.response.text[self._taken :]):
+            self._write(rest)
         self._end_line()
 
     def _end_line(self) -> None:
         if self._last != "\n":
-            self._write("\n")
+            self._last = "\n"
+            self._stdout.write("\n")
 
     def _write(self, text: str) -> None:
+        self._taken += len(text)
         self._last = text[-1:] or self._last  # before the write, so that Ctrl-C in between loses no newline
         self._stdout.write(text)
 

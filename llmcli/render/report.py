@@ -62,7 +62,7 @@ class Report:
 
     @cached_property
     def cost_usd(self) -> float | None:
-        """What the reply cost, by estimate; None where the price or the tokens are not known."""
+        """What the reply cost, as told or by estimate; None where the price or the tokens are not known."""
         response = self.response
         if response is None or response.served_by is None:
             return None
@@ -120,7 +120,7 @@ class Report:
             response.served_by or self.model,
             _SHORT.get(response.finish_reason, response.finish_reason),
             *_counts(response.usage),
-            cost_in_words(self.cost_usd),
+            cost_in_words(self.cost_usd, told=response.usage.cost is not None),
             times,
         ]
         return " · ".join(filter(None, parts))
@@ -142,17 +142,16 @@ def _count(number: int | None, unit: str, part: int | None = None, part_name: st
     return f"{told} ({part:,} {part_name})" if part else told
 
 
-def cost_in_words(usd: float | None) -> str:
-    """`$12.34 est.`, `$0.000010 est.`: cents, or two digits that say something, up to six places.
+def cost_in_words(usd: float | None, *, told: bool = False) -> str:
+    """`$12.34 est.`, `$0.000010 est.`: cents, or two digits that say something, up to six places; no `est.` where told.
 
     Nothing where nobody sends a bill; `unknown cost` where no price is known.
     """
-    if usd is None:
-        return "unknown cost"
-    if 0 < usd < 0.000001:
-        return "less than $0.000001 est."
+    if not usd:
+        return "unknown cost" if usd is None else ""
     places = min(max(2, 1 - int(f"{usd:.1e}".partition("e")[2])), 6)
-    return f"${usd:,.{places}f} est." if usd else ""
+    words = f"${usd:,.{places}f}" if usd >= 0.000001 else "less than $0.000001"
+    return words if told else f"{words} est."
 
 
 def _rounded(seconds: float | None) -> float | None:

@@ -21,7 +21,7 @@ from llmcli.prompt import Stdin, fenced, read_text
 from llmcli.render import Stderr, Stdout
 from llmcli.repl.commands import run_command
 from llmcli.repl.figures import bar
-from llmcli.repl.session import Over, Session
+from llmcli.repl.session import Over, Session, refuse_json
 from llmcli.signals import catch_signals
 from llmcli.start import Options, open_conversation
 
@@ -55,8 +55,7 @@ def _open(options: Options, stdout: Stdout, stderr: Stderr) -> Session:
         raise UserError("a session needs a keyboard, and stdin is no terminal", hint="leave out chat: llmcli <FILE")
     if not (stdout.is_terminal or stderr.is_terminal):
         raise UserError("a session needs a screen, and neither stdout nor stderr is a terminal")
-    if options.format in ("json", "ndjson"):
-        raise UserError("a session has no JSON", hint="give a prompt: llmcli --json ...")
+    refuse_json(options.format)
     config = load_config(options.settings())
     if config["format"] in ("json", "ndjson"):  # meant for scripts
         config = replace(config, settings={**config.settings, "format": Setting("auto", "default")})

@@ -105,13 +105,19 @@ def _names(argument: str) -> list[str]:
 
 
 def _attach(session: Session, argument: str) -> None:
-    session.attachments += read_attachments(_names(argument), "/attach", session.stdin)
+    if argument == "-":
+        session.attachments.clear()
+    else:
+        session.attachments += read_attachments(_names(argument), "/attach", session.stdin)
     lines = [f"{one.name}, {one.media_type}" for one in session.attachments]
     session.say(harmless("\n".join(lines)) or "nothing is attached to the next prompt")
 
 
 def _file(session: Session, argument: str) -> None:
-    session.files += [fenced(name, read_text(name, "/file", session.stdin)) for name in _names(argument)]
+    if argument == "-":
+        session.files.clear()
+    else:
+        session.files += [fenced(name, read_text(name, "/file", session.stdin)) for name in _names(argument)]
     session.say("\n".join(one.partition("\n")[0].rstrip(":") for one in session.files) or "no file waits for a prompt")
 
 
@@ -235,8 +241,10 @@ def _usage(session: Session, argument: str) -> None:
 
 
 def _used(model: str, one: Spent) -> Sequence[str]:
-    counts = (one.usage.request_tokens, one.usage.response_tokens, one.usage.total_tokens)
-    return model, one.cost or "free", str(one.usage.requests), *("unknown" if n is None else f"{n:,}" for n in counts)
+    used, about = one.usage, "~" if one.usage.estimated else ""
+    counts = (used.request_tokens, used.response_tokens, used.total_tokens)
+    told = ("unknown" if count is None else f"{about}{count:,}" for count in counts)
+    return model, one.cost or "free", str(used.requests), *told
 
 
 # Two have commands of their own; the way to the provider is laid when the session begins.
@@ -269,7 +277,7 @@ def _settings(session: Session, argument: str) -> Iterable[str]:
     words = ["default"]
     for kind in schema.get("anyOf", ()):
         words += kind.get("enum", ("true", "false") if kind.get("type") == "boolean" else ())
-    return [f"{name} {one}" for one in words if one.startswith(word)]
+    return [f"{name} {one}" for one in words if one.startswith(word) and "json" not in one]  # a session has none
 
 
 def _clear(session: Session, argument: str) -> None:
@@ -297,7 +305,9 @@ def _short(text: str) -> str:
 
 
 def _value(value: object) -> str:
-    return "not set" if value is None or value == () else str(value).lower() if isinstance(value, bool) else str(value)
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value)) or "not set"
+    return "not set" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _lines(head: Sequence[str], rows: Iterable[Sequence[str]], numbers: int = 0) -> str:
@@ -308,8 +318,8 @@ COMMANDS = (
     Command("/help", "", "this list", _help),
     Command("/model", "[MODEL]", "go on with another model; alone: which it is", _model, _models),
     Command("/system", "[TEXT]", "another system prompt, @FILE reads it, - is none", _system),
-    Command("/file", "[PATH]...", "put text files before the next prompt; alone: which wait", _file, _paths),
-    Command("/attach", "[PATH_OR_URL]...", "send images, PDF or audio with the next prompt", _attach, _paths),
+    Command("/file", "[PATH]...", "text files before the next prompt; alone: which; - none", _file, _paths),
+    Command("/attach", "[PATH_OR_URL]...", "images, PDF, audio for the next prompt; - none", _attach, _paths),
     Command("/retry", "[MODEL]", "send the last prompt again, perhaps to another model", _retry, _models),
     Command("/continue", "", "ask for the rest of a reply that was cut", _continue),
     Command("/undo", "", "take back the last prompt and its reply", _undo),

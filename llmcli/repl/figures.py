@@ -17,11 +17,15 @@ __all__ = ["Spent", "bar", "spent"]
 
 @dataclass
 class Spent:
-    """Replies and tokens; `usd` as far as it is known (None: not at all), `unpriced` replies are missing from it."""
+    """Replies and tokens; `usd` as far as it is known (None: not at all), `unpriced` replies are missing from it.
+
+    `told` says that the vendors themselves said so.
+    """
 
     usage: Usage
     usd: float | None = None
     unpriced: int = 0
+    told: bool = True
 
     def add(self, usage: Usage, usd: float | None) -> None:
         """One more reply."""
@@ -30,12 +34,13 @@ class Spent:
             self.unpriced += 1
         else:
             self.usd = (self.usd or 0.0) + usd
+            self.told = self.told and (usage.cost is not None or not usd)
 
     @property
     def cost(self) -> str:
-        """For the person: an estimate, and what it lacks."""
-        told = cost_in_words(self.usd)
-        return f"{told} + unknown" if self.unpriced and self.usd else told
+        """For the person: whether it is an estimate, and what it lacks."""
+        words = cost_in_words(self.usd, told=self.told)
+        return f"{words} + unknown" if self.unpriced and self.usd else words
 
 
 def spent(conversation: Conversation, model: str | None = None) -> Spent:
@@ -43,7 +48,7 @@ def spent(conversation: Conversation, model: str | None = None) -> Spent:
     found = Spent(Usage())
     for name, usage in conversation.replies:
         if model in (None, name):
-            found.add(usage, None if usage.total_tokens is None else conversation.price(name, usage))
+            found.add(usage, conversation.price(name, usage))
     return found
 
 

@@ -16,9 +16,9 @@ from llmcli.messages import Attachment, UserPromptPart
 from llmcli.prompt import Stdin
 from llmcli.providers import split_model
 from llmcli.render import Report, Stderr, Stdout
-from llmcli.start import Options, choose_model, limits_of, model_settings
+from llmcli.start import Options, chained, choose_model, limits_of, model_settings
 
-__all__ = ["Over", "Session"]
+__all__ = ["Over", "Session", "refuse_json"]
 
 _SIGINT_CODE = Interrupted.exit_code
 
@@ -29,6 +29,12 @@ class Over(Exception):
     def __init__(self, exit_code: int = 0) -> None:
         super().__init__(exit_code)
         self.exit_code = exit_code
+
+
+def refuse_json(form: str | None) -> None:
+    """Raise UserError for a format that a session does not have."""
+    if form in ("json", "ndjson"):
+        raise UserError("a session has no JSON", hint="give a prompt: llmcli --json ...")
 
 
 class Session:
@@ -96,13 +102,15 @@ class Session:
         if self._providers(name) != self._start_providers:
             options = replace(options, base_url=None, api_key_file=None)
         model = choose_model(options, self.config, name, self.stdin, self.stderr, later=True)
-        model.check(self.conversation.settings)
+        model.check(self.conversation.settings, self.conversation.messages)
         self.conversation.model, self.model_name = model, name
 
     def configure(self, config: Config) -> None:
-        """Put other settings in force. Raises UserError where the model does not take them."""
+        """Put other settings in force. Raises UserError where the model, or a session, does not take them."""
+        refuse_json(config["format"])
         settings = model_settings(self.options, config)
         self.conversation.model.check(settings)
+        self.conversation.model = chained(self.conversation.model.members, config)
         self.conversation.settings, self.conversation.limits = settings, limits_of(config)
         self.stderr.color(config["color"])
         self.config = config
