@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from contextlib import closing
+from contextlib import closing, nullcontext
 
 from llmcli.config import Config
 from llmcli.conversation import Conversation
@@ -14,9 +14,11 @@ from llmcli.errors import (
     LlmcliError,
     NetworkError,
     ProviderError,
+    Stopped,
 )
 from llmcli.messages import ModelResponse, UserPromptPart
 from llmcli.render import Aside, Renderer, Report, Stderr, Stdout, make_renderer, show
+from llmcli.signals import one_interrupt
 from llmcli.start import Options
 
 __all__ = ["aside_for", "exchange", "finish", "renderer_for", "shows_cost"]
@@ -68,7 +70,8 @@ def finish(
 ) -> int:
     """Say what is to be said about the reply, and return the exit code.
 
-    In a session, hints name its commands, and whoever presses Ctrl-C is told of no error.
+    In a session, hints name its commands, whoever presses Ctrl-C is told of no error, and may press it again where
+    the end of the reply takes long to draw.
     """
     response = report.response
     notes = []
@@ -83,7 +86,12 @@ def finish(
     report.secrets = stderr.secrets
     try:
         if not isinstance(report.error, ClosedPipe):
-            renderer.end(report)
+            with one_interrupt() if in_session else nullcontext():
+                renderer.end(report)
+    except Stopped:
+        raise
+    except KeyboardInterrupt as stop:
+        report.error = report.error or Interrupted.by(stop)
     except LlmcliError as error:  # what was wrong before says more than that its end cannot be shown
         report.error = report.error or error
     if isinstance(report.error, ClosedPipe):
@@ -97,7 +105,8 @@ def finish(
     if options.debug:
         stderr.write("".join(traceback.format_exception(report.error)))
     if in_session and isinstance(report.error, Interrupted):
-        stderr.line("interrupted; /continue goes on" if response and response.text else "interrupted", dim=True)
+        goes_on = response and response.text and response.finish_reason != "stop"
+        stderr.line("interrupted; /continue goes on" if goes_on else "interrupted", dim=True)
     else:
         stderr.error(report.error)
     if options.verbose and isinstance(report.error, ProviderError) and report.error.request_id:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import os
-import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import replace
-from types import FrameType
 from typing import TYPE_CHECKING
 
 from llmcli import __version__
@@ -22,7 +19,7 @@ from llmcli.render import Stderr, Stdout
 from llmcli.repl.commands import run_command
 from llmcli.repl.figures import bar
 from llmcli.repl.session import Over, Session
-from llmcli.signals import catch_signals
+from llmcli.signals import catch_signals, one_interrupt
 from llmcli.start import Options, open_conversation
 
 if TYPE_CHECKING:
@@ -108,7 +105,7 @@ def _talk(session: Session, line: Line) -> int:
         text = None
         try:
             text = line.read(vi=session.config["edit_mode"] == "vi")
-            with _one_interrupt(), line.quiet_keys():
+            with one_interrupt(), line.quiet_keys():
                 _turn(session, text)
         except EOFError:
             return 0
@@ -129,18 +126,3 @@ def _turn(session: Session, text: str) -> None:
     else:
         words = "\n\n".join((*session.files, text.removeprefix("/") if text.startswith("//") else text))
         session.send(UserPromptPart(words, tuple(session.attachments)))
-
-
-@contextmanager
-def _one_interrupt() -> Iterator[None]:
-    """Ctrl-C interrupts once; until what it stopped has been put in order, more of them do nothing."""
-
-    def interrupt(signum: int, frame: FrameType | None) -> None:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGINT, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
