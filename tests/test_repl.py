@@ -346,3 +346,17 @@ def test_hostile_text_is_only_text(provider: FakeProvider) -> None:
         order(terminal, "/sessions", "last used")
         order(terminal, "/undo", "taken back")
     assert b"\x1b]0;" not in terminal.raw
+
+
+def test_what_files_and_their_names_hold_does_not_steer_the_terminal(provider: FakeProvider, tmp_path: Path) -> None:
+    hostile = "left\x07\x9b2J\x1b[2J\u202e\u061c\u2028\x85\rright"
+    (tmp_path / f"a {hostile}").write_text("A")
+    (tmp_path / "role").write_text(hostile)
+    provider.answer(chat_reply("one"))
+    with talk(provider, "-f", f"a {hostile}", cwd=tmp_path) as terminal:
+        order(terminal, "/file", "a left2J[2Jright\n")
+        order(terminal, "/system @role", "system prompt: left2J[2Jright\n")
+        ask(terminal, "hi", "one")
+    for one in ("\x07", "\x9b", "\u202e", "\u061c", "\u2028", "\x85", "left\r"):
+        assert one.encode() not in terminal.raw
+    assert turns(provider)[0] == f"system: {hostile}"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from llmcli import __version__
 from llmcli.attachments import read_attachments
 from llmcli.config import Setting, load_config
-from llmcli.errors import Interrupted, LlmcliError, SettingsError, Stopped, UserError
+from llmcli.errors import Interrupted, LlmcliError, Stopped, UserError
 from llmcli.folders import private_file
 from llmcli.messages import UserPromptPart
 from llmcli.prompt import Stdin, fenced, read_text
@@ -90,9 +90,9 @@ def _line(session: Session) -> Line:
     session.say, session.to_terminal = line.say, line.raw
 
     def load() -> None:
-        with suppress(UserError, SettingsError):  # whoever sends first will be told
-            session.conversation.model.load()
-        session.load()
+        for step in (session.conversation.model.load, session.load):
+            with suppress(Exception):  # it fails again when somebody sends, and is told then
+                step()
         line.redraw()
 
     return line
