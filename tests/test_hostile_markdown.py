@@ -9,6 +9,7 @@ import pytest
 
 from llmcli.messages import TextDelta
 from llmcli.render import Report
+from llmcli.render.code import code_lines
 from llmcli.render.document import whole
 from llmcli.render.layout import Layout
 from llmcli.render.markdown import MarkdownRenderer
@@ -84,6 +85,38 @@ def test_a_paragraph_of_brackets_alone_is_text_and_none_is_lost(mark: str) -> No
 def test_a_long_paragraph_with_ordinary_marks_is_markdown() -> None:
     text = "the *quay*, which is `quick`, see [the book](http://x)\n" * 900
     assert "*" not in " ".join(whole(text, Layout(Look({})), 80))
+
+
+CODE = {
+    "csharp": "a\n" * 10_000,  # each of these takes minutes, or for ever, where nothing bounds it
+    "fan": "a" * 100_000,
+    "systemd": "\t" * 50_000,
+    "autohotkey": "a" + "\n" * 20_000 + "b",
+    "cr": "<<A\n" * 5_000,
+    "ragel-d": "/*a\n" * 20_000,
+    "lilypond": ("a" * 1900 + "\n") * 20,
+    "tnt": "a",
+}
+
+
+@pytest.mark.parametrize("language", CODE)
+def test_code_that_would_take_for_ever_to_colour_is_shown_without(openai: FakeProvider, language: str) -> None:
+    openai.answer(chat_reply(f"```{language}\n", CODE[language], "\n```\n"))
+    result = llmcli("hi", "--format", "markdown", "--color", "--theme", "dark")
+    assert (result.code, result.stderr) == (0, "")
+    first, *lines, last = result.stdout.decode().splitlines()
+    assert (language in first, "```" in last) == (True, True)
+    assert "\n".join(lines) == CODE[language].expandtabs(4).removesuffix("\n") + "\n" * CODE[language].endswith("\n")
+
+
+@pytest.mark.parametrize("language", ["python", "c", "json", "html+jinja", "bash", "ruby"])
+def test_ordinary_code_is_coloured(language: str) -> None:
+    """However much there is of it; only two languages in one have to be short."""
+    lines = 100 if "+" in language else 5_000
+    code = {"json": '[1, "a"],\n', "html+jinja": "<p>{{ a }}</p>\n"}.get(language, 'if a != "b": run(c, 1)\n') * lines
+    rows = code_lines(code, language, lambda name: None)
+    assert len(rows) == lines
+    assert all(len(row) > 1 for row in rows)
 
 
 _STUCK_IMPORT = """
