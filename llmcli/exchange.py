@@ -99,7 +99,8 @@ def finish(
     for note in notes:
         stderr.line(f"note: {note}")
     if response and response.served_by and _wanted(config["usage"], stderr):
-        stderr.line(report.usage_line(), dim=True)
+        columns = stderr.size()[0] if stderr.is_terminal else None
+        stderr.line(report.usage_line(columns), dim=True)
     if not report.error:
         return 0
     if options.debug:
