@@ -12,6 +12,7 @@ from markdown_it.token import Token
 __all__ = ["make_parser"]
 
 _DEEPEST = 40  # blocks, or emphasis, links and images, in one another: a list takes two, 80 columns hold 20 lists
+_DEEPEST_QUOTE = 12  # each looks through all lines for its end: 5 µs, as much as half a line of text takes
 # For each `[` in a paragraph the library looks ahead for its end, as deep as may be: 50 to 100 µs, a word takes 2.
 _MOST_BRACKETS = 1000
 
@@ -30,7 +31,7 @@ def make_parser() -> MarkdownIt:
 
 
 def _blockquote(state: StateBlock, start: int, end: int, silent: bool) -> bool:
-    return state.level + 1 < _DEEPEST and blockquote(state, start, end, silent)
+    return state.level < _DEEPEST_QUOTE and blockquote(state, start, end, silent)
 
 
 def _list(state: StateBlock, start: int, end: int, silent: bool) -> bool:
