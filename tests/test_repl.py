@@ -272,7 +272,7 @@ def test_set_shows_and_changes_settings(terminal: Terminal, provider: FakeProvid
     assert "temperature" not in provider.requests[-1].body
     order(terminal, "/set usage true", "usage    true   /set")
     terminal.say("third")
-    terminal.see("openai:gpt-6-luna · 8 in · 3 out")
+    terminal.see("gpt-6-luna · 8 in · 3 out")
 
 
 def test_set_refuses_what_the_model_does_not_take(provider: FakeProvider) -> None:
