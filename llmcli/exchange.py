@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from contextlib import closing
+from contextlib import closing, nullcontext
 
 from llmcli.config import Config
 from llmcli.conversation import Conversation
@@ -14,9 +14,11 @@ from llmcli.errors import (
     LlmcliError,
     NetworkError,
     ProviderError,
+    Stopped,
 )
 from llmcli.messages import ModelResponse, UserPromptPart
 from llmcli.render import Aside, Renderer, Report, Stderr, Stdout, make_renderer, show
+from llmcli.signals import one_interrupt
 from llmcli.start import Options
 
 __all__ = ["aside_for", "exchange", "finish", "renderer_for", "shows_cost"]
@@ -71,23 +73,34 @@ def finish(
 ) -> int:
     """Show the end of the reply, say what is to be said about it, and return the exit code.
 
-    In a session, hints name its commands, and whoever presses Ctrl-C is told of no error.
+    In a session, hints name its commands, whoever presses Ctrl-C is told of no error, and may press it again where
+    the end of the reply takes long to draw.
     """
     notes = _judge(report, config, in_session)
     report.secrets = stderr.secrets
     if not isinstance(report.error, ClosedPipe):
-        try:
-            renderer.end(report)
-        except LlmcliError as error:  # what was wrong before says more than that its end cannot be shown
-            report.error = report.error or error
+        _show_end(report, renderer, in_session)
     if not isinstance(report.error, ClosedPipe):  # nobody is there to read
         for note in notes:
             stderr.line(f"note: {note}")
         if report.response and report.response.served_by and _wanted(config["usage"], stderr):
-            stderr.line(report.usage_line(), dim=True)
+            stderr.line(report.usage_line(stderr.size()[0] if stderr.is_terminal else None), dim=True)
         if report.error:
             _say(report.error, report, options, stderr, in_session)
     return report.error.exit_code if report.error else 0
+
+
+def _show_end(report: Report, renderer: Renderer, in_session: bool) -> None:
+    """What was wrong before says more than that the end cannot be shown."""
+    try:
+        with one_interrupt() if in_session else nullcontext():
+            renderer.end(report)
+    except Stopped:
+        raise
+    except KeyboardInterrupt as stop:
+        report.error = report.error or Interrupted.by(stop)
+    except LlmcliError as error:
+        report.error = report.error or error
 
 
 def _judge(report: Report, config: Config, in_session: bool) -> list[str]:
@@ -112,7 +125,8 @@ def _say(error: LlmcliError, report: Report, options: Options, stderr: Stderr, i
     if options.debug:
         stderr.write("".join(traceback.format_exception(error)))
     if in_session and isinstance(error, Interrupted):
-        goes_on = report.response and report.response.text
+        response = report.response
+        goes_on = response and response.text and response.finish_reason != "stop"
         stderr.line("interrupted; /continue goes on" if goes_on else "interrupted", dim=True)
     else:
         stderr.error(error)

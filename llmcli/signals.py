@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 from llmcli.errors import Stopped
 
-__all__ = ["catch_signals"]
+__all__ = ["catch_signals", "one_interrupt"]
 
 # SIGHUP is not everywhere; what whoever started us wants ignored (nohup, a background job) stays so.
 _STOPPING = [vars(signal)[name] for name in ("SIGINT", "SIGTERM", "SIGHUP") if name in vars(signal)]
@@ -27,6 +28,24 @@ def catch_signals(*, second_leaves: bool = True) -> None:
         raise KeyboardInterrupt if signum == signal.SIGINT else Stopped(signum)
 
     _handle(stop)
+
+
+@contextmanager
+def one_interrupt() -> Iterator[None]:
+    """Ctrl-C interrupts once; until what it stopped has been put in order, more of them do nothing.
+
+    One inside another begins anew: what takes its time within that order may be interrupted again.
+    """
+
+    def interrupt(signum: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _leave(signum: int, frame: FrameType | None) -> None:

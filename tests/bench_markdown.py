@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import pty
 import re
@@ -169,6 +170,7 @@ def best(columns: int, height: int, work: Callable[[], float], times: int = 5) -
 
 def main() -> None:
     """Print the table."""
+    gc.set_threshold(50_000)  # as the command does: a giant block is many objects that all stay
     text = answer(400)
     for columns, height in ((80, 24), (100, 30)):
         one = best(columns, height, at_once(text))

@@ -143,6 +143,14 @@ class Terminal:
             if left <= 0 or not self._read(left):
                 raise AssertionError(f"no {meaning or what!r} on the screen:\n{self.text}")
 
+    def press_until_seen(self, key: str, text: str) -> None:
+        """Press a key again and again until the text is there: nothing tells when the process is ready for it."""
+        until = time.monotonic() + _PATIENCE_S
+        while text not in self.text:
+            assert time.monotonic() < until, f"no {text!r} on the screen:\n{self.text}"
+            self.type(key)
+            self._read(0.05)
+
     def wait(self) -> int:
         """The exit code, when the process has ended."""
         while self._read(_PATIENCE_S):

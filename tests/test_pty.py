@@ -352,6 +352,31 @@ def test_ctrl_c_while_the_sdk_is_imported(provider: FakeProvider) -> None:
         assert terminal.wait() == 0
 
 
+_BROKEN_IMPORT = """
+import os, sys
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == "openai":
+            os.write(2, b"IMPORTING")
+            raise RuntimeError("broken")
+sys.meta_path.insert(0, Finder())
+from llmcli.__main__ import main
+main()
+"""
+
+
+def test_what_fails_behind_the_prompt_is_told_when_it_is_needed(provider: FakeProvider) -> None:
+    command = (sys.executable, "-c", _BROKEN_IMPORT)
+    with Terminal("chat", "-m", "openai:gpt-6-luna", "--base-url", provider.url, command=command) as terminal:
+        terminal.see(lambda: b"IMPORTING" in terminal.raw, "import of the SDK")
+        terminal.see(lambda: " of 1.05M tokens" in terminal.bar, "the bar with the prices")
+        assert "Traceback" not in terminal.text
+        terminal.type("hello\r")
+        terminal.see("RuntimeError: broken")
+        assert terminal.wait() == 1
+        assert "Traceback" not in terminal.text
+
+
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_signal_ends_the_session_and_keeps_what_arrived(
     signum: signal.Signals, code: int, provider: FakeProvider

@@ -272,7 +272,7 @@ def test_set_shows_and_changes_settings(terminal: Terminal, provider: FakeProvid
     assert "temperature" not in provider.requests[-1].body
     order(terminal, "/set usage true", "usage    true   /set")
     terminal.say("third")
-    terminal.see("openai:gpt-6-luna · 8 in · 3 out")
+    terminal.see("gpt-6-luna · 8 in · 3 out")
 
 
 def test_set_refuses_what_the_model_does_not_take(provider: FakeProvider) -> None:
@@ -368,3 +368,17 @@ def test_hostile_text_is_only_text(provider: FakeProvider) -> None:
         order(terminal, "/sessions", "last used")
         order(terminal, "/undo", "taken back")
     assert b"\x1b]0;" not in terminal.raw
+
+
+def test_what_files_and_their_names_hold_does_not_steer_the_terminal(provider: FakeProvider, tmp_path: Path) -> None:
+    hostile = "left\x07\x9b2J\x1b[2J\u202e\u061c\u2028\x85\rright"
+    (tmp_path / f"a {hostile}").write_text("A")
+    (tmp_path / "role").write_text(hostile)
+    provider.answer(chat_reply("one"))
+    with talk(provider, "-f", f"a {hostile}", cwd=tmp_path) as terminal:
+        order(terminal, "/file", "a left2J[2Jright\n")
+        order(terminal, "/system @role", "system prompt: left2J[2Jright\n")
+        ask(terminal, "hi", "one")
+    for one in ("\x07", "\x9b", "\u202e", "\u061c", "\u2028", "\x85", "left\r"):
+        assert one.encode() not in terminal.raw
+    assert turns(provider)[0] == f"system: {hostile}"

@@ -101,7 +101,7 @@ def test_a_limit_and_ctrl_c_are_said() -> None:
         screen.until("success")
         screen.interrupt()
         assert screen.end() == 130
-        assert any("test:slow · interrupted · " in row for row in screen.rows)
+        assert any("slow · interrupted · " in row for row in screen.rows)
 
 
 @pytest.mark.parametrize(
@@ -134,6 +134,34 @@ def closed(**more: Any) -> Report:
     report = Report("m", **more)
     report.close(ModelResponse((TextPart("hi"),), "stop", Usage(1, 1, 1, 2), "openai:m"), None)
     return report
+
+
+LONG = "openai:accounts/somebody/models/a-model-with-a-long-name-405b-instruct"
+
+
+@pytest.mark.parametrize(
+    ("columns", "begins", "first"),
+    [(80, "…", "first"), (100, "…", "first"), (150, LONG, "first text"), (40, LONG, "first text")],
+)
+def test_it_fits_the_screen_where_it_can(columns: int, begins: str, first: str, openai: FakeProvider) -> None:
+    openai.answer(chat_reply("hi"))
+    with Screen("hi", "-m", LONG, "--usage", columns=columns) as screen:
+        assert screen.end() == 0
+        shown = "".join(f"{row:{columns}}" for row in screen.rows[1:]).rstrip()
+        assert re.fullmatch(rf"{begins}.* · 8 in · 3 out · 11 tokens · unknown cost · \d\S* s, {first} \d\S* s", shown)
+        assert len(screen.rows) == 2 or columns == 40
+        assert "405b-instruct" in shown
+    assert LONG in llmcli("hi", "--usage", "-m", LONG).stderr
+
+
+def test_the_provider_is_what_goes_first_where_there_is_no_room(openai: FakeProvider) -> None:
+    report = closed(price=lambda model, usage: 0.00001)
+    report.duration_s = report.first_text_s = 1.0
+    whole = "openai:m · 1 in · 1 out · 2 tokens · $0.000010 est. · 1.0 s, first text 1.0 s"
+    assert [report.usage_line(columns) for columns in (None, 77, 66)] == [
+        *(whole, whole),
+        "m · 1 in · 1 out · 2 tokens · $0.000010 est. · 1.0 s, first 1.0 s",
+    ]
 
 
 SAYS_WHEN_PRICES_ARE_LOADED = """

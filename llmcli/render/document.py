@@ -5,21 +5,16 @@ from __future__ import annotations
 from collections.abc import MutableMapping
 from typing import Any
 
-from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from llmcli.render.layout import Layout, is_blank
+from llmcli.render.parser import make_parser
 from llmcli.render.terminal import harmless
 
 __all__ = ["Document", "whole"]
 
 
 _GIANT = 4  # screens that a block must be long before its middle is left out while it grows
-
-
-def _parser() -> MarkdownIt:
-    # HTML stays text: a terminal cannot show it, and leaving it out would lose words.
-    return MarkdownIt("commonmark", {"html": False, "maxNesting": 100}).enable(["table", "strikethrough"])
 
 
 def whole(text: str, layout: Layout, columns: int) -> list[str]:
@@ -39,9 +34,10 @@ class Document:
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
-        self._parser = _parser()
+        self._parser = make_parser()
         self._source = ""  # of what is not final
         self._seen = 0  # characters of it in which no end of a block was found
+        self.done = 0  # characters, as they are on a terminal, that are final
         self._links: MutableMapping[str, Any] = {}
         self._begun = False
         self._parted = False  # a blank row stands before what comes next
@@ -62,8 +58,10 @@ class Document:
         if not cut:
             return []
         found = self._laid_out([*lines[:cut], ""], columns, self._links)
-        self._source = self._source[sum(map(len, lines[:cut])) + cut :]
-        self._seen -= sum(map(len, lines[:cut])) + cut
+        size = sum(map(len, lines[:cut])) + cut
+        self._source = self._source[size:]
+        self._seen -= size
+        self.done += size
         self._begun, self._parted, self._number = True, parted, number
         return found
 

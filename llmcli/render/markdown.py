@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from threading import Condition, Lock, Thread
 from typing import TYPE_CHECKING
 
@@ -41,17 +42,21 @@ class PageRenderer:
     def end(self, report: Report) -> None:
         """Write the page, also of a reply that broke off."""
         if report.response and report.response.text:
-            document = _document(self._look)
-            document.feed(report.response.text)
-            self._stdout.steer("".join(f"{line}\n" for line in document.rest(self._stdout.size()[0])))
+            lines = harmless(report.response.text).removesuffix("\n").split("\n")
+            try:
+                document = _document(self._look)
+                document.feed(report.response.text)
+                lines = document.rest(self._stdout.size()[0])
+            finally:  # whatever came in between costs the looks, and not the text
+                self._stdout.steer("".join(f"{line}\n" for line in lines))
 
 
 class MarkdownRenderer:
     """The reply as it arrives, on a terminal that can move its cursor.
 
     One thread imports what it takes while the provider still thinks; another draws as soon as there is text, at most
-    twelve times a second, and the bare text as long as nothing else can be drawn. Only `pause` and `end` wait for them.
-    Ctrl-C never meets them: what is drawn is drawn whole.
+    twelve times a second, and the bare text as long as nothing else can be drawn. Only `end` waits for them; Ctrl-C
+    then, as any failure of theirs, leaves the text as it is where it was not drawn yet.
     """
 
     at_once = False
@@ -60,30 +65,31 @@ class MarkdownRenderer:
         self._stdout = stdout
         self._look = look
         self._region = Region(stdout.steer, stdout.size)
-        self._taken = 0  # characters of the text that have arrived here
-        self._pieces: list[str] = []  # that arrived and are not yet in the document
+        self._pieces: list[str] = []  # all that arrived
+        self._taken = 0  # of them, that are in the document
         self._document: Document | None = None  # not before what lays it out is imported
-        self._state = Condition()  # guards the five below, and these two
+        self._final: list[str] = []  # lines that are not on the screen yet, and will stay there
+        self._state = Condition()  # guards the five above, and these three
         self._due = False  # there is something new to draw
         self._paused = False  # until more text comes
         self._over = False
-        self._any = False
-        self._failure: LlmcliError | None = None
-        self._screen = Lock()  # held by whoever draws
-        self._loading = Thread(target=self._load, daemon=True, name="markdown imports")
-        self._drawing = Thread(target=self._draw_on, daemon=True, name="markdown")
+        self._failure: BaseException | None = None
+        self._screen = Lock()  # held by whoever writes; guards these two
+        self._kept = 0  # characters of the text that are on the screen for good
+        self._given_up = False
+        self._loading = Thread(target=self._guarded, args=(self._load,), daemon=True, name="markdown imports")
+        self._drawing = Thread(target=self._guarded, args=(self._draw_on,), daemon=True, name="markdown")
         self._loading.start()
         self._drawing.start()
 
     def event(self, event: StreamEvent) -> None:
         """See `Renderer.event`."""
-        if self._failure:
+        if isinstance(self._failure, LlmcliError):  # nobody sees more
             raise self._failure
         if isinstance(event, TextDelta):
             with self._state:
-                self._taken += len(event.text)
                 self._pieces.append(event.text)
-                self._due, self._any, self._paused = True, True, False
+                self._due, self._paused = True, False
                 self._state.notify_all()
 
     def pause(self) -> None:
@@ -95,40 +101,58 @@ class MarkdownRenderer:
 
     def end(self, report: Report) -> None:
         """Draw all of the text, for good; the cursor is on a line of its own then."""
-        if report.response and not self._failure and (rest := report.response.text[self._taken :]):
+        come = sum(map(len, self._pieces))
+        if report.response and not self._failure and (rest := report.response.text[come:]):
             self.event(TextDelta(rest))
         with self._state:
             self._over = True
             self._state.notify_all()
-        if not self._any:
+        if not self._pieces:
             return
-        self._drawing.join()
-        self._loading.join()
-        if self._failure:
-            raise self._failure
-        self._draw(last=True)
+        try:
+            self._drawing.join()
+            if self._failure:
+                raise self._failure
+        except LlmcliError:
+            raise
+        except BaseException:
+            self._give_up()
+            raise
+
+    def _give_up(self) -> None:
+        with self._screen:
+            self._given_up = True
+            left = harmless("".join(self._pieces))[self._kept :].removesuffix("\n")
+            self._region.draw((), left.split("\n") if left else ())
+
+    def _guarded(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except BaseException as error:  # noqa: BLE001 - `end` raises it where somebody hears it
+            self._failure = error
 
     def _load(self) -> None:
         with self._state:
-            self._state.wait_for(lambda: self._any or self._over, _LATER_S)
-            if self._over and not self._any:
+            self._state.wait_for(lambda: self._pieces or self._over, _LATER_S)
+            if self._over and not self._pieces:
                 return
         document = _document(self._look)
         with self._state:
             self._document = document
-            self._due = self._any and not self._paused
+            self._due = bool(self._pieces) and not self._paused
             self._state.notify_all()
 
     def _draw_on(self) -> None:
-        try:
-            while self._wait():
-                begun = time.thread_time()
-                self._draw()
-                spent = time.thread_time() - begun
-                with self._state:
-                    self._state.wait_for(lambda: self._over, max(_FRAME_S, spent * (_SHARE - 1)))
-        except LlmcliError as error:
-            self._failure = error
+        while self._wait():
+            begun = time.thread_time()
+            self._draw()
+            spent = time.thread_time() - begun
+            with self._state:
+                self._state.wait_for(lambda: self._over, max(_FRAME_S, spent * (_SHARE - 1)))
+        if self._pieces:
+            self._loading.join()
+            if not self._failure:
+                self._draw(last=True)
 
     def _wait(self) -> bool:
         """Wait until there is something to draw; False when all that is left is the end."""
@@ -137,24 +161,30 @@ class MarkdownRenderer:
             return not self._over
 
     def _draw(self, *, last: bool = False) -> None:
-        with self._screen:
-            with self._state:
-                if not (self._due or last):  # paused meanwhile
-                    return
-                self._due = False
-                document, text = self._document, "".join(self._pieces)
-                if document:
-                    self._pieces.clear()
-            if not document:  # the first words do not wait for it
-                self._region.draw(harmless(text).split("\n"))
+        with self._state:
+            if not (self._due or last):  # paused meanwhile
                 return
+            self._due = False
+            document, text = self._document, "".join(self._pieces[self._taken :])
+            if document:
+                self._taken = len(self._pieces)
+        columns, height = self._stdout.size()
+        rows: list[str] = []
+        if not document:  # the first words do not wait for it
+            rows = harmless(text).split("\n")
+        else:
             document.feed(text)
-            columns, height = self._stdout.size()
             if last:
-                self._region.draw((), document.rest(columns))
+                self._final += document.rest(columns)
             else:
-                final = document.final(columns)
-                self._region.draw(document.open(columns, height), final)
+                self._final += document.final(columns)
+                rows = document.open(columns, height)
+        with self._screen:
+            if self._given_up or (self._paused and not last):
+                return
+            self._region.draw(rows, self._final)
+            self._final.clear()
+            self._kept = document.done if document else 0
 
 
 def _document(look: Look) -> Document:

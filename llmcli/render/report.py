@@ -11,6 +11,7 @@ from typing import Any
 from llmcli.errors import FallbackExceptionGroup, Interrupted, LlmcliError, ProviderError, redact
 from llmcli.messages import AttemptFailed, ModelResponse, StreamEvent, TextDelta
 from llmcli.render.duration import in_short
+from llmcli.render.region import cells
 from llmcli.usage import Usage
 
 __all__ = ["Report", "cost_in_words"]
@@ -24,6 +25,7 @@ _SHORT = {
     "error": "broken off",
     "limit": "stopped at a limit",
 }
+_LEAST_NAME = 10  # columns in which the end of a model's name still says which it is
 SCHEMA = 1  # of the JSON object; a change of meaning counts it up
 
 
@@ -105,25 +107,29 @@ class Report:
             "hint": error.hint,
         }
 
-    def usage_line(self) -> str:
+    def usage_line(self, columns: int | None = None) -> str:
         """`openai:gpt-6-luna · 57 in (12 cached) · 8 out (3 reasoning) · 65 tokens · $0.000010 est. · 1.2 s`.
 
-        Behind the time stands that of the first text. What the provider did not tell is unknown.
+        Behind the time stands that of the first text. What the provider did not tell is unknown. Words are shortened
+        where that makes it fit `columns`, figures never.
         """
         response = self.response
         if response is None:
             return self.model
-        times = in_short(self.duration_s or 0.0)
-        if self.first_text_s is not None:
-            times += f", first text {in_short(self.first_text_s)}"
-        parts = [
-            response.served_by or self.model,
-            _SHORT.get(response.finish_reason, response.finish_reason),
-            *_counts(response.usage),
-            cost_in_words(self.cost_usd, told=response.usage.cost is not None),
-            times,
-        ]
-        return " · ".join(filter(None, parts))
+        name = response.served_by or self.model
+        told = [_SHORT.get(response.finish_reason, response.finish_reason), *_counts(response.usage)]
+        cost = cost_in_words(self.cost_usd, told=response.usage.cost is not None)
+        told = list(filter(None, (*told, cost, in_short(self.duration_s or 0.0))))
+        first = None if self.first_text_s is None else in_short(self.first_text_s)
+        whole = " · ".join([name, *told]) + (f", first text {first}" if first else "")
+        if columns is None or cells(whole) <= columns:
+            return whole
+        figures = " · ".join(["", *told]) + (f", first {first}" if first else "")
+        room = columns - cells(figures)
+        model = name.partition(":")[2] or name
+        if room < min(len(model), _LEAST_NAME):
+            return whole
+        return (model if len(model) <= room else f"…{model[1 - room :]}") + figures
 
 
 def _counts(usage: Usage) -> list[str]:

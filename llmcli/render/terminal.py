@@ -13,8 +13,8 @@ from llmcli.errors import ClosedPipe, FallbackExceptionGroup, LlmcliError, redac
 
 __all__ = ["Stderr", "Stdout", "harmless"]
 
-# C0 and C1 controls but newline and tab, and the marks that turn the direction of writing around.
-_HARMFUL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+# C0 and C1 controls but newline and tab, the marks that turn the direction of writing around, and lines' other ends.
+_HARMFUL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
 def harmless(text: str) -> str:

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import os
-import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import replace
-from types import FrameType
 from typing import TYPE_CHECKING
 
 from llmcli import __version__
 from llmcli.attachments import read_attachments
 from llmcli.config import Setting, load_config
-from llmcli.errors import Interrupted, LlmcliError, SettingsError, Stopped, UserError
+from llmcli.errors import Interrupted, LlmcliError, Stopped, UserError
 from llmcli.folders import private_file
 from llmcli.messages import UserPromptPart
 from llmcli.prompt import Stdin, fenced, read_text
@@ -22,7 +19,7 @@ from llmcli.render import Stderr, Stdout
 from llmcli.repl.commands import run_command
 from llmcli.repl.figures import bar
 from llmcli.repl.session import Over, Session, refuse_json
-from llmcli.signals import catch_signals
+from llmcli.signals import catch_signals, one_interrupt
 from llmcli.start import Options, open_conversation
 
 if TYPE_CHECKING:
@@ -92,9 +89,9 @@ def _line(session: Session) -> Line:
     session.say, session.to_terminal = line.say, line.raw
 
     def load() -> None:
-        with suppress(UserError, SettingsError):  # whoever sends first will be told
-            session.conversation.model.load()
-        session.load()
+        for step in (session.conversation.model.load, session.load):
+            with suppress(Exception):  # it fails again when somebody sends, and is told then
+                step()
         line.redraw()
 
     return line
@@ -107,7 +104,7 @@ def _talk(session: Session, line: Line) -> int:
         text = None
         try:
             text = line.read(vi=session.config["edit_mode"] == "vi")
-            with _one_interrupt(), line.quiet_keys():
+            with one_interrupt(), line.quiet_keys():
                 _turn(session, text)
         except EOFError:
             return 0
@@ -128,18 +125,3 @@ def _turn(session: Session, text: str) -> None:
     else:
         words = "\n\n".join((*session.files, text.removeprefix("/") if text.startswith("//") else text))
         session.send(UserPromptPart(words, tuple(session.attachments)))
-
-
-@contextmanager
-def _one_interrupt() -> Iterator[None]:
-    """Ctrl-C interrupts once; until what it stopped has been put in order, more of them do nothing."""
-
-    def interrupt(signum: int, frame: FrameType | None) -> None:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGINT, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)

@@ -110,7 +110,7 @@ def _attach(session: Session, argument: str) -> None:
     else:
         session.attachments += read_attachments(_names(argument), "/attach", session.stdin)
     lines = [f"{one.name}, {one.media_type}" for one in session.attachments]
-    session.say(harmless("\n".join(lines)) or "nothing is attached to the next prompt")
+    session.say("\n".join(lines) or "nothing is attached to the next prompt")
 
 
 def _file(session: Session, argument: str) -> None:

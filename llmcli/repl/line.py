@@ -19,6 +19,8 @@ from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.output import ColorDepth, create_output
 from prompt_toolkit.styles import Style
 
+from llmcli.render.terminal import harmless
+
 __all__ = ["Line"]
 
 _STYLE = Style(
@@ -83,8 +85,8 @@ class Line:
         return self._prompt.prompt(editing_mode=EditingMode.VI if vi else EditingMode.EMACS)
 
     def say(self, text: str) -> None:
-        """Show lines to the person, where the input line is."""
-        self._prompt.output.write(f"{text}\n")
+        """Show lines to the person, where the input line is, without what steers a terminal."""
+        self._prompt.output.write(f"{harmless(text)}\n")
         self._prompt.output.flush()
 
     def raw(self, text: str) -> None:
@@ -115,8 +117,8 @@ class Line:
         quiet = [*before]
         quiet[0] &= ~termios.ICRNL
         quiet[3] = quiet[3] & ~(termios.ECHO | termios.ICANON) | termios.NOFLSH
-        termios.tcsetattr(terminal, termios.TCSANOW, quiet)
         try:
+            termios.tcsetattr(terminal, termios.TCSANOW, quiet)
             yield
         finally:
             with suppress(termios.error):
