@@ -28,6 +28,7 @@ Price = Callable[[str, Usage], float | None]
 # Nobody has counted what has just been typed, or is just arriving. A token is about four bytes of UTF-8; over any
 # longer text it is hardly ever more than eight, so that what is past this is past a limit for sure.
 _BYTES_PER_TOKEN, _MOST_BYTES_PER_TOKEN = 4, 8
+_WORDS = (TextDelta, ThinkingDelta)  # not as a union, which would be made anew for every piece
 _LOOK_EVERY = 512  # bytes of a reply between two estimates
 _BROKEN_OFF = ("error", "interrupted", "limit", "incomplete")  # the last counts may be older than the last words
 
@@ -88,8 +89,8 @@ class Meter:
 
     def see(self, event: StreamEvent) -> None:
         """Raise UsageLimitExceeded when the reply is too much by now."""
-        if isinstance(event, TextDelta | ThinkingDelta):
-            self._untold_size += len(event.text.encode())
+        if isinstance(event, _WORDS):
+            self._untold_size += len(event.text if event.text.isascii() else event.text.encode())
             if self._untold_size >= self._looked_at + _LOOK_EVERY:
                 self._look()
         elif isinstance(event, UsageUpdate):
