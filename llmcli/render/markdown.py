@@ -69,8 +69,9 @@ class MarkdownRenderer:
         self._taken = 0  # of them, that are in the document
         self._document: Document | None = None  # not before what lays it out is imported
         self._final: list[str] = []  # lines that are not on the screen yet, and will stay there
-        self._state = Condition()  # guards the five above, and these three
+        self._state = Condition()  # guards the five above, and these four
         self._due = False  # there is something new to draw
+        self._drawn = False  # the first words are on the screen
         self._paused = False  # until more text comes
         self._over = False
         self._failure: BaseException | None = None
@@ -133,7 +134,7 @@ class MarkdownRenderer:
 
     def _load(self) -> None:
         with self._state:
-            self._state.wait_for(lambda: self._pieces or self._over, _LATER_S)
+            self._state.wait_for(lambda: self._drawn or self._over, _LATER_S)  # an import holds up who draws
             if self._over and not self._pieces:
                 return
         document = _document(self._look)
@@ -185,6 +186,10 @@ class MarkdownRenderer:
             self._region.draw(rows, self._final)
             self._final.clear()
             self._kept = document.done if document else 0
+        if not self._drawn:
+            with self._state:
+                self._drawn = True
+                self._state.notify_all()
 
 
 def _document(look: Look) -> Document:
