@@ -252,10 +252,8 @@ def interruptible_names() -> Iterator[None]:
     """
     resolve = socket.getaddrinfo
 
-    def resolve_elsewhere(host: Any, *args: Any, **named: Any) -> Any:
-        if isinstance(host, str) and host.isascii():
-            host = host.encode()  # spares the import of the codec for all other names
-        return in_thread(partial(resolve, host, *args, **named)).result()
+    def resolve_elsewhere(*args: Any, **named: Any) -> Any:
+        return in_thread(partial(resolve, *args, **named)).result()
 
     socket.getaddrinfo = resolve_elsewhere
     try:
