@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
+from threading import Thread, main_thread
 from types import FrameType
 
 from llmcli.errors import Stopped
@@ -28,6 +31,7 @@ def catch_signals(*, second_leaves: bool = True) -> None:
         raise KeyboardInterrupt if signum == signal.SIGINT else Stopped(signum)
 
     _handle(stop)
+    _hear()
 
 
 @contextmanager
@@ -42,10 +46,38 @@ def one_interrupt() -> Iterator[None]:
         raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGINT, interrupt)
+    _hear()  # again: reading a line has set its own
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def _hear() -> None:
+    """Let no signal be overlooked.
+
+    Python looks for them between two instructions, and when one of them breaks off a call that waits. One that comes in
+    between, right before such a call, would be heard of when the wait is over, perhaps minutes later.
+    """
+    if os.name != "nt":
+        signal.set_wakeup_fd(_alarm(), warn_on_full_buffer=False)
+
+
+@cache
+def _alarm() -> int:
+    """The pipe that Python tells of each signal; a thread then breaks off what the main thread may be waiting in."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    signal.signal(signal.SIGURG, lambda *_: None)  # means nothing by itself
+
+    def break_off() -> None:
+        while told := os.read(reader, 1):
+            for pause in (0.01, 0.1) if told[0] != signal.SIGURG else ():
+                time.sleep(pause)
+                signal.pthread_kill(main_thread().ident or 0, signal.SIGURG)
+
+    Thread(target=break_off, daemon=True, name="signals").start()
+    return writer
 
 
 def _leave(signum: int, frame: FrameType | None) -> None:

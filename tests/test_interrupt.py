@@ -252,3 +252,31 @@ def test_a_signal_that_typer_gets_in_between(signum: signal.Signals, code: int) 
     run = f"import signal; from llmcli import __main__, cli; cli._listing = lambda _: signal.raise_signal({signum:d});"
     done = subprocess.run([sys.executable, "-c", f"{run} __main__.main()", "config", "path"], capture_output=True)
     assert (done.returncode, done.stderr) == (code, b"")
+
+
+# Ctrl-C is heard by another thread while the main one waits: what a signal right before a call that waits amounts to.
+OVERHEARD = """
+import os, signal, socket, threading
+from pathlib import Path
+from llmcli.signals import catch_signals
+catch_signals()
+ours, theirs = socket.socketpair()
+ours.settimeout(20)
+def press():
+    waiting.wait()
+    while " S " not in Path(f"/proc/self/task/{os.getpid()}/stat").read_text():
+        pass
+    signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+waiting = threading.Event()
+threading.Thread(target=press, daemon=True).start()
+try:
+    waiting.set()
+    ours.recv(1)
+except KeyboardInterrupt:
+    print("heard")
+"""
+
+
+def test_ctrl_c_right_before_a_wait_is_heard() -> None:
+    done = subprocess.run([sys.executable, "-c", OVERHEARD], capture_output=True, text=True, timeout=60)
+    assert done.stdout == "heard\n", done.stderr
