@@ -42,3 +42,12 @@ def provider() -> Iterator[FakeProvider]:
     """A provider on 127.0.0.1 that answers as the test tells it."""
     with FakeProvider() as fake:
         yield fake
+
+
+@pytest.fixture
+def openai(provider: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> FakeProvider:
+    """It, as the person's model: `openai:fake-1`, with a key. Some tests have one of their own."""
+    monkeypatch.setenv("LLMCLI_OPENAI_BASE_URL", f"{provider.url}/v1")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test-0123456789abcdef")
+    monkeypatch.setenv("LLMCLI_MODEL", "openai:fake-1")
+    return provider

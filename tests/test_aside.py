@@ -21,13 +21,10 @@ PATIENCE_S = 60
 
 
 @pytest.fixture
-def openai(provider: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> FakeProvider:
-    monkeypatch.setenv("LLMCLI_OPENAI_BASE_URL", f"{provider.url}/v1")
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-test-0123456789abcdef")
-    monkeypatch.setenv("LLMCLI_MODEL", "openai:fake-1")
+def openai(openai: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> FakeProvider:
     monkeypatch.setenv("LLMCLI_FORMAT", "text")  # Markdown and what stands beside it: test_on_terminal.py
     monkeypatch.setenv("LLMCLI_RETRIES", "2")
-    return provider
+    return openai
 
 
 def text(said: str) -> bytes:

@@ -16,14 +16,6 @@ from tests.fake_provider import FakeProvider, chat_chunk, chat_reply, named_sse,
 KEY = "sk-test-0123456789abcdef"
 
 
-@pytest.fixture
-def openai(provider: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> FakeProvider:
-    monkeypatch.setenv("LLMCLI_OPENAI_BASE_URL", f"{provider.url}/v1")
-    monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    monkeypatch.setenv("LLMCLI_MODEL", "openai:fake-1")
-    return provider
-
-
 # ---- the reply on stdout
 
 EXACT = {

@@ -43,14 +43,6 @@ def bare(text: str) -> str:
     return re.sub(r"[\W_]", "", text)
 
 
-@pytest.fixture
-def openai(provider: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> FakeProvider:
-    monkeypatch.setenv("LLMCLI_OPENAI_BASE_URL", f"{provider.url}/v1")
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-test-0123456789abcdef")
-    monkeypatch.setenv("LLMCLI_MODEL", "openai:fake-1")
-    return provider
-
-
 @pytest.mark.parametrize("name", DEEP)
 def test_what_is_nested_without_end_is_shown_in_a_pipe(openai: FakeProvider, name: str) -> None:
     openai.answer(chat_reply(DEEP[name]))

@@ -27,11 +27,9 @@ USAGE = {
 
 
 @pytest.fixture
-def openai(provider: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> FakeProvider:
-    monkeypatch.setenv("LLMCLI_OPENAI_BASE_URL", f"{provider.url}/v1")
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-test-0123456789abcdef")
+def openai(openai: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> FakeProvider:
     monkeypatch.setenv("LLMCLI_MODEL", "openai:gpt-6-luna")
-    return provider
+    return openai
 
 
 def line(*args: str) -> str:
