@@ -7,7 +7,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "Conversation": "llmcli.conversation",
     "FallbackModel": "llmcli.models.fallback",
-    "Limits": "llmcli.limits",
+    "Budget": "llmcli.budget",
     "LlmcliError": "llmcli.errors",
     "Model": "llmcli.models",
     "ModelRequest": "llmcli.messages",

@@ -40,7 +40,7 @@ def _command() -> int:
 
     catch_signals()
     from llmcli import lazy_sdk
-    from llmcli.cli import main as run
+    from llmcli.cli.app import main as run
 
     lazy_sdk.install()
     return run()

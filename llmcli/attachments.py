@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from llmcli.errors import UserError
+from llmcli.inputs import Stdin, read_bytes
 from llmcli.messages import Attachment
-from llmcli.prompt import Stdin, read_bytes
 
 __all__ = ["read_attachments"]
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, cast
+from typing import TypeVar
 
 from llmcli.errors import UsageLimitExceeded
 
@@ -99,41 +98,3 @@ class UsageLimits:
 
 def _added(a: Number | None, b: Number | None) -> Number | None:
     return a if b is None else b if a is None else a + b
-
-
-def count(value: object) -> int | None:
-    """A token count of the wire as an int; None where it is missing or none (some vendors send floats)."""
-    # Some send counts with every chunk: hence no union, which would be made anew each time. Not nan, not absurd.
-    if type(value) in (int, float) and 0 <= cast(float, value) < 1e15:
-        return int(cast(float, value))
-    return None
-
-
-def told_cost(usage: Mapping[str, Any]) -> float | None:
-    """The USD that a vendor says it charges: OpenRouter's number, Perplexity's sum or xAI's ticks; None where not told.
-
-    At OpenRouter a key of one's own at the vendor (`is_byok`) costs what that one takes as well.
-    """
-    told = usage.get("cost")
-    if isinstance(told, Mapping):
-        told = told.get("total_cost") if told.get("currency", "USD") == "USD" else None
-    if told is None and (ticks := count(usage.get("cost_in_usd_ticks"))):  # 0 is Azure's way of not telling
-        return ticks / 1e10
-    if not isinstance(told, int | float) or not 0 <= told < 1e6:
-        return None
-    upstream = (usage.get("cost_details") or {}).get("upstream_inference_cost") if usage.get("is_byok") else None
-    return float(told + (upstream or 0))
-
-
-def other_counts(usage: Mapping[str, object], known: frozenset[str]) -> dict[str, int]:
-    """A vendor's integer counts under their own names, one level deep, without the `known` ones.
-
-    A name that stands in several groups (OpenAI's `audio_tokens` of prompt and completion) is summed.
-    """
-    found: dict[str, int] = {}
-    for name, value in usage.items():
-        group = value if isinstance(value, Mapping) else {name: value}
-        for inner, amount in group.items():
-            if inner not in known and isinstance(amount, int) and (number := count(amount)) is not None:
-                found[inner] = found.get(inner, 0) + number
-    return found

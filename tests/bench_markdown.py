@@ -16,11 +16,11 @@ from dataclasses import dataclass
 
 from llmcli.messages import TextDelta
 from llmcli.render import Stdout
-from llmcli.render.document import whole
-from llmcli.render.layout import Layout
-from llmcli.render.markdown import MarkdownRenderer
-from llmcli.render.report import Report
-from llmcli.render.theme import Look, find_look
+from llmcli.render.markdown.document import whole
+from llmcli.render.markdown.layout import Layout
+from llmcli.render.markdown.renderer import MarkdownRenderer
+from llmcli.render.markdown.theme import Look, find_look
+from llmcli.result import Report
 
 _SECTION = """\
 ## Step {n}: weigh the crates

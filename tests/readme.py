@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from llmcli.providers import PROVIDERS
+from llmcli.providers.table import PROVIDERS
 
 README = Path(__file__).parents[1] / "README.md"
 

@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from llmcli.messages import ModelRequest, ModelSettings, TextDelta, UserPromptPart
-from llmcli.models import FoundModel, ahead, find_model
-from llmcli.network import Network
-from llmcli.providers import PROVIDERS
+from llmcli.models import FoundModel, find_model
+from llmcli.models.http import preconnect as ahead
+from llmcli.providers.network import Network
+from llmcli.providers.table import PROVIDERS
 from tests.certificates import Authority
 from tests.command import llmcli
 from tests.fake_provider import FakeProvider

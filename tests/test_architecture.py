@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import llmcli as package
-from llmcli.providers import PROVIDERS
+from llmcli.providers.table import PROVIDERS
 from tests.fake_provider import FakeProvider
 from tests.wire import SPOKEN, environment, wire
 
@@ -25,33 +25,29 @@ MODULES = {
 FLOORS = (
     ("llmcli.__main__",),
     ("llmcli.cli",),
-    ("llmcli.keys", "llmcli.repl"),
-    ("llmcli.ask", "llmcli.listing", "llmcli.options"),
-    ("llmcli.exchange",),
-    ("llmcli.start", "llmcli.attachments"),
+    ("llmcli.repl", "llmcli.batch", "llmcli.agent"),
+    ("llmcli.turn",),
+    ("llmcli.factory", "llmcli.console"),
     (
-        *("llmcli.conversation", "llmcli.render", "llmcli.config", "llmcli.prompt", "llmcli.completion"),
-        "llmcli.store",
-        "llmcli.conversion",
+        *("llmcli.conversation", "llmcli.attachments", "llmcli.template", "llmcli.render"),
+        *("llmcli.tools", "llmcli.store"),
     ),
-    ("llmcli.limits", "llmcli.settings_file", "llmcli.signals"),
-    ("llmcli.models.fallback", "llmcli.models.later"),
+    ("llmcli.budget", "llmcli.inputs"),
+    ("llmcli.models.fallback", "llmcli.models.lazy"),
     ("llmcli.models.retry",),
     ("llmcli.models.responses", "llmcli.models.vertex"),
     (
-        *("llmcli.models.openai", "llmcli.models.anthropic", "llmcli.models.gemini", "llmcli.models.cohere"),
-        *("llmcli.models.bedrock", "llmcli.models.test", "llmcli.models.google_auth"),
+        *("llmcli.models.chat", "llmcli.models.anthropic", "llmcli.models.gemini", "llmcli.models.cohere"),
+        *("llmcli.models.bedrock", "llmcli.models.test"),
     ),
-    ("llmcli.models.sdk", "llmcli.models.http", "llmcli.models.live", "llmcli.models.ahead"),
-    ("llmcli.models.protocol",),
-    ("llmcli.models.reply", "llmcli.models.wire", "llmcli.models.frames", "llmcli.models.claude"),
-    ("llmcli.models.connection",),
+    ("llmcli.models.http",),
+    ("llmcli.models.event_builder", "llmcli.models.claude", "llmcli.models.counts"),
     ("llmcli.models",),
-    ("llmcli.catalogue", "llmcli.credentials"),
-    ("llmcli.providers", "llmcli.keys_file"),
-    ("llmcli.messages", "llmcli.network"),
-    ("llmcli.usage",),
-    ("llmcli.errors", "llmcli.lazy_sdk", "llmcli.folders"),
+    ("llmcli.result", "llmcli.verdict", "llmcli.config"),
+    ("llmcli.providers",),
+    ("llmcli.messages",),
+    ("llmcli.usage", "llmcli.schema", "llmcli.signals"),
+    ("llmcli.errors", "llmcli.secrets", "llmcli.paths", "llmcli.lazy_sdk"),
     ("llmcli",),
 )
 SDKS = {"openai", "anthropic", "boto3", "botocore", "httpx2"}

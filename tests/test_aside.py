@@ -155,7 +155,7 @@ IMPORT_THAT_WAITS = """
 import os, sys
 class Finder:
     def find_spec(self, name, path=None, target=None):
-        if name == "llmcli.models.openai":
+        if name == "llmcli.models.chat":
             sys.meta_path.remove(self)
             sys.stdin.read()
 sys.meta_path.insert(0, Finder())

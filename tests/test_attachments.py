@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from llmcli import store
 from llmcli.messages import Attachment, ModelRequest, UserPromptPart
+from llmcli.store import database as store
 from tests.command import llmcli
 from tests.fake_provider import FakeProvider, chat_reply
 from tests.pty_terminal import Terminal

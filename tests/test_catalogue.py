@@ -18,7 +18,8 @@ import pytest
 from genai_prices.data_snapshot import get_snapshot
 from genai_prices.types import TieredPrices
 
-from llmcli.providers import PROVIDERS, split_model
+from llmcli.providers.lookup import split_model
+from llmcli.providers.table import PROVIDERS
 from tests.command import Result, llmcli, started
 from tests.fake_provider import FakeProvider
 from tests.test_architecture import loaded

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from llmcli.config import config_path, load_config
+from llmcli.config.load import config_path, load_config
 from llmcli.errors import SettingsError
 from tests.command import llmcli
 from tests.fake_provider import FakeProvider, chat_reply

@@ -9,8 +9,8 @@ import pytest
 from genai_prices import Usage as Counts
 from genai_prices import calc_price
 
-from llmcli.catalogue import cost_of
-from llmcli.providers import PROVIDERS
+from llmcli.providers.prices import cost_of
+from llmcli.providers.table import PROVIDERS
 from llmcli.usage import Usage
 from tests.command import llmcli
 from tests.fake_provider import FakeProvider, chat_reply, sse

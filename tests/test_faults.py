@@ -20,8 +20,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from llmcli.ask import ask
-from llmcli.start import Options
+from llmcli.cli.ask import ask
+from llmcli.factory import Options
 from tests.fake_provider import Answer, FakeProvider
 from tests.faults import FAULTS, PAGE, Fault, page
 from tests.wire import KEY, SPOKEN, TEXT, environment, wire

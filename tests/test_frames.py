@@ -12,7 +12,7 @@ from botocore.eventstream import EventStreamBuffer, ParserError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmcli.models.frames import frames
+from llmcli.models.http.aws_event_stream import frames
 
 NAMES = st.text(min_size=1, max_size=20)
 BLOCKS = st.dictionaries(NAMES, st.text(max_size=40) | st.booleans() | st.integers(-(2**63), 2**63 - 1), max_size=4)

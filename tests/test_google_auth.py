@@ -20,9 +20,9 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-import llmcli.models.google_auth
+import llmcli.models.http.google_auth
 from llmcli.errors import AuthenticationError, LlmcliError, NetworkError, OverloadedError, ProviderError, SettingsError
-from llmcli.models.google_auth import GoogleCredentials
+from llmcli.models.http.google_auth import GoogleCredentials
 from tests.fake_provider import Answer, FakeProvider
 
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
@@ -51,7 +51,7 @@ def account(provider: FakeProvider, tmp_path: Path) -> Path:
 def wait(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     """Let seconds pass at once."""
     now = [time.time()]
-    monkeypatch.setattr(llmcli.models.google_auth, "_clock", lambda: now[0])
+    monkeypatch.setattr(llmcli.models.http.google_auth, "_clock", lambda: now[0])
 
     def pass_by(seconds: float) -> None:
         now[0] += seconds
@@ -189,7 +189,7 @@ def test_nothing_happens_before_it_is_asked_for(provider: FakeProvider) -> None:
     assert not provider.requests
     code = (
         "import sys\n"
-        "from llmcli.models.google_auth import GoogleCredentials\n"
+        "from llmcli.models.http.google_auth import GoogleCredentials\n"
         "GoogleCredentials('x', service_account='no-such-file.json', project=None)\n"
         "print(any(name == 'google' or name.startswith('google.') for name in sys.modules))"
     )
@@ -540,7 +540,7 @@ def test_a_token_server_that_is_not_there(tmp_path: Path) -> None:
 def test_a_token_server_that_stays_silent(
     account: Path, provider: FakeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(llmcli.models.google_auth, "_PATIENCE", 0.1)
+    monkeypatch.setattr(llmcli.models.http.google_auth, "_PATIENCE", 0.1)
     provider.answers.append(Answer(stall=True))
     error = failure(credentials(account).token, NetworkError)
     assert error.kind == "timeout"

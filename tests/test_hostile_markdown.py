@@ -9,12 +9,12 @@ import pytest
 
 from llmcli.messages import TextDelta
 from llmcli.render import Report
-from llmcli.render.code import code_lines
-from llmcli.render.document import whole
-from llmcli.render.layout import Layout
-from llmcli.render.markdown import MarkdownRenderer
-from llmcli.render.parser import make_parser
-from llmcli.render.theme import Look
+from llmcli.render.markdown.code import code_lines
+from llmcli.render.markdown.document import whole
+from llmcli.render.markdown.layout import Layout
+from llmcli.render.markdown.parser import make_parser
+from llmcli.render.markdown.renderer import MarkdownRenderer
+from llmcli.render.markdown.theme import Look
 from tests.command import llmcli
 from tests.fake_provider import FakeProvider, chat_chunk, chat_reply, sse
 from tests.pty_terminal import Terminal
@@ -116,7 +116,7 @@ import os, sys, threading
 from importlib.machinery import ModuleSpec
 class Finder:
     def find_spec(self, name, path=None, target=None):
-        return ModuleSpec(name, self) if name == "llmcli.render.layout" else None
+        return ModuleSpec(name, self) if name == "llmcli.render.markdown.layout" else None
     def create_module(self, spec):
         return None
     def exec_module(self, module):
@@ -162,7 +162,11 @@ def test_a_failure_while_drawing_is_told_where_somebody_hears_it(fails: str, mon
     def fail(*args: object, **more: object) -> None:
         raise MemoryError
 
-    where = "llmcli.render.document.Document.rest" if fails == "layout" else "llmcli.render.markdown._document"
+    where = (
+        "llmcli.render.markdown.document.Document.rest"
+        if fails == "layout"
+        else "llmcli.render.markdown.renderer._document"
+    )
     monkeypatch.setattr(where, fail)
     screen = Emulated()
     renderer = MarkdownRenderer(screen, Look(None))

@@ -14,12 +14,12 @@ import pytest
 
 from llmcli import render
 from llmcli.conversation import Conversation
-from llmcli.exchange import exchange
 from llmcli.messages import StreamEvent, TextDelta
 from llmcli.models import build_model
-from llmcli.render.markdown import MarkdownRenderer
+from llmcli.render.markdown.renderer import MarkdownRenderer
+from llmcli.render.markdown.theme import Look
 from llmcli.render.plain import TextRenderer
-from llmcli.render.theme import Look
+from llmcli.turn import exchange
 from tests.command import COMMAND, started
 from tests.fake_provider import FakeProvider, chat_chunk, sse
 from tests.wire import SPOKEN, TEXT, environment, wire
@@ -163,8 +163,8 @@ main()
 @pytest.mark.parametrize(
     "module",
     [
-        *("llmcli.cli", "typer.core", "llmcli.options", "llmcli.ask", "llmcli.config", "pydantic"),
-        *("llmcli.models.openai", "httpx2", "ssl", "openai", "openai._client", "openai._base_client"),
+        *("llmcli.cli.app", "typer.core", "llmcli.cli.options", "llmcli.cli.ask", "llmcli.config.load", "pydantic"),
+        *("llmcli.models.chat", "httpx2", "ssl", "openai", "openai._client", "openai._base_client"),
     ],
 )
 def test_ctrl_c_during_start_up(provider: FakeProvider, module: str) -> None:
@@ -249,7 +249,7 @@ def test_a_full_disk_is_an_error() -> None:
 
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_signal_that_typer_gets_in_between(signum: signal.Signals, code: int) -> None:
-    run = f"import signal; from llmcli import __main__, cli; cli._listing = lambda _: signal.raise_signal({signum:d});"
+    run = f"import signal; from llmcli import __main__; from llmcli.cli import app as cli; cli._listing = lambda _: signal.raise_signal({signum:d});"
     done = subprocess.run([sys.executable, "-c", f"{run} __main__.main()", "config", "path"], capture_output=True)
     assert (done.returncode, done.stderr) == (code, b"")
 

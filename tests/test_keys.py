@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from llmcli.providers import PROVIDERS
+from llmcli.providers.table import PROVIDERS
 from tests.command import COMMAND, Result, llmcli
 from tests.fake_provider import FakeProvider, chat_reply
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from llmcli.budget import Budget
 from llmcli.conversation import Conversation
 from llmcli.errors import SettingsError, UsageLimitExceeded
-from llmcli.limits import Limits
 from llmcli.messages import ReplyStart, StreamEvent, TextDelta
 from llmcli.models import Model, build_model
 from llmcli.usage import Usage, UsageLimits
@@ -208,7 +208,7 @@ def test_the_offline_model_costs_nothing() -> None:
 
 def test_what_the_person_set_counts_over_the_whole_session(openai: FakeProvider) -> None:
     openai.answer(chat_reply("Hello", usage=USAGE))
-    conversation = Conversation(build_model(LUNA), limits=Limits(UsageLimits(2, total_tokens_limit=100)))
+    conversation = Conversation(build_model(LUNA), limits=Budget(UsageLimits(2, total_tokens_limit=100)))
     list(conversation.send("one"))
     texts = []
     with pytest.raises(UsageLimitExceeded, match="total_tokens=130"), closing(conversation.send("two")) as events:
@@ -228,7 +228,7 @@ def test_the_default_counts_within_one_prompt(openai: FakeProvider) -> None:
 
 def test_money_counts_over_the_session(openai: FakeProvider) -> None:
     openai.answer(chat_reply("Hello", usage=USAGE))
-    limits = Limits(max_cost=0.5)
+    limits = Budget(max_cost=0.5)
     conversation = Conversation(build_model(LUNA), limits=limits, price=lambda model, usage: 0.2 * usage.requests)
     list(conversation.send("one"))
     list(conversation.send("two"))
@@ -242,7 +242,7 @@ def test_money_counts_over_the_session(openai: FakeProvider) -> None:
 
 def test_an_untold_reply_counts_by_an_estimate(openai: FakeProvider) -> None:
     openai.answer(sse(chat_chunk({"content": "word " * 80}, "stop")))
-    conversation = Conversation(build_model(LUNA), limits=Limits(UsageLimits(None, response_tokens_limit=99)))
+    conversation = Conversation(build_model(LUNA), limits=Budget(UsageLimits(None, response_tokens_limit=99)))
     list(conversation.send("hi" * 8))
     with pytest.raises(UsageLimitExceeded, match=r"response_tokens=100\); nothing was sent"):
         list(conversation.send("again"))

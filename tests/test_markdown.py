@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llmcli.render.document import Document, whole
-from llmcli.render.layout import Layout
+from llmcli.render.markdown.document import Document, whole
+from llmcli.render.markdown.layout import Layout
+from llmcli.render.markdown.theme import Look, find_look
 from llmcli.render.region import Region
-from llmcli.render.theme import Look, find_look
 from tests.terminal import Terminal
 
 COLORED = Layout(find_look("dark", True, terminal=True))

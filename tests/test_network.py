@@ -13,7 +13,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from llmcli.network import Network
+from llmcli.providers.network import Network
 from tests.certificates import Authority
 from tests.command import Result, llmcli
 from tests.fake_provider import Answer, FakeProvider
@@ -347,7 +347,7 @@ def test_what_is_no_file_of_certificates(way: str, code: int, content: bytes | N
 def test_certificates_are_read_once_and_not_for_http(
     authority: Authority, monkeypatch: pytest.MonkeyPatch, provider: FakeProvider, secure: FakeProvider
 ) -> None:
-    from llmcli.models.connection import http_client
+    from llmcli.models.http.client import http_client
 
     loaded: list[ssl.SSLContext] = []
     load = ssl.SSLContext.load_verify_locations

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 
 import pytest
 
-from llmcli.render.document import whole
-from llmcli.render.layout import Layout
-from llmcli.render.theme import Look, find_look
+from llmcli.render.markdown.document import whole
+from llmcli.render.markdown.layout import Layout
+from llmcli.render.markdown.theme import Look, find_look
 from tests.command import llmcli
 from tests.fake_provider import FakeProvider, chat_chunk, chat_reply, split, sse
 from tests.screen import Screen

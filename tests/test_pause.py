@@ -10,8 +10,8 @@ import pytest
 from llmcli.errors import ClosedPipe
 from llmcli.messages import TextDelta
 from llmcli.render import Report, Stdout
-from llmcli.render.markdown import MarkdownRenderer
-from llmcli.render.theme import Look
+from llmcli.render.markdown.renderer import MarkdownRenderer
+from llmcli.render.markdown.theme import Look
 from tests.terminal import Terminal
 
 _HANG_S = 60

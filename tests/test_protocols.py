@@ -20,7 +20,7 @@ from llmcli.conversation import Conversation
 from llmcli.errors import AuthenticationError, NetworkError, OverloadedError, ProviderError
 from llmcli.messages import ModelRequest, ModelResponse, ModelSettings, UserPromptPart
 from llmcli.models import Model, build_model
-from llmcli.providers import PROVIDERS
+from llmcli.providers.table import PROVIDERS
 from tests.fake_provider import FakeProvider, split
 from tests.wire import KEY, SPOKEN, TEXT, THINKING, environment, wire
 

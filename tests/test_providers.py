@@ -14,12 +14,15 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 
-from llmcli.credentials import key_for, keys_in, public_address, with_address
-from llmcli.errors import LlmcliError, SettingsError, UserError, redact
+from llmcli.errors import LlmcliError, SettingsError, UserError
 from llmcli.messages import ModelRequest, ModelSettings, UserPromptPart
 from llmcli.models import HTTPRequest, build_model
-from llmcli.models.http import HTTPModel
-from llmcli.providers import PROVIDERS, find_provider, split_model
+from llmcli.models.http.http_model import HTTPModel
+from llmcli.providers.credentials import key_for, keys_in
+from llmcli.providers.endpoint import with_address
+from llmcli.providers.lookup import find_provider, split_model
+from llmcli.providers.table import PROVIDERS
+from llmcli.secrets import public_address, redact
 
 ROWS = [row for row in PROVIDERS.values() if not row.offline]
 VENDORS = [row for row in ROWS if row.base_url and row.key_env]

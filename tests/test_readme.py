@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from llmcli import errors
-from llmcli.config import DEFAULTS, load_config
-from llmcli.settings_file import ProviderSettings, Variables
+from llmcli.config.load import DEFAULTS, load_config
+from llmcli.config.schema import ProviderSettings, Variables
 from tests.command import llmcli
 from tests.readme import README, regenerated
 

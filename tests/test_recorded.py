@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from llmcli.ask import ask
-from llmcli.providers import PROVIDERS
-from llmcli.start import Options
+from llmcli.cli.ask import ask
+from llmcli.factory import Options
+from llmcli.providers.table import PROVIDERS
 from tests.exchanges import expect
 from tests.fake_provider import FakeProvider, split
 

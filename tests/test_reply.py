@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmcli.messages import ModelResponse, PartialResponse, StreamEnd, StreamEvent, TextDelta, ThinkingDelta
-from llmcli.models.reply import Reply
+from llmcli.conversation import PartialResponse
+from llmcli.messages import ModelResponse, StreamEnd, StreamEvent, TextDelta, ThinkingDelta
+from llmcli.models.event_builder import Reply
 
 
 def put(pieces: Iterable[str]) -> tuple[list[StreamEvent], ModelResponse]:

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from llmcli import store
 from llmcli.errors import UserError
 from llmcli.messages import (
     ModelMessage,
@@ -22,6 +21,7 @@ from llmcli.messages import (
     ToolCallPart,
     UserPromptPart,
 )
+from llmcli.store import database as store
 from llmcli.usage import Usage
 from tests.pty_terminal import Terminal
 

@@ -12,6 +12,7 @@ import pytest
 
 from llmcli.messages import ModelResponse, TextPart
 from llmcli.render import Report
+from llmcli.render.usage_line import usage_line
 from llmcli.usage import Usage
 from tests.command import llmcli
 from tests.fake_provider import FakeProvider, chat_chunk, chat_reply, sse
@@ -115,7 +116,7 @@ def test_a_limit_and_ctrl_c_are_said() -> None:
     ],
 )
 def test_as_many_digits_as_say_something(usd: float, shown: str) -> None:
-    assert f" · {shown} · " in closed(price=lambda model, usage: usd).usage_line()
+    assert f" · {shown} · " in usage_line(closed(price=lambda model, usage: usd))
 
 
 @pytest.mark.parametrize(
@@ -125,7 +126,7 @@ def test_as_many_digits_as_say_something(usd: float, shown: str) -> None:
 def test_times(seconds: float, shown: str) -> None:
     report = closed()
     report.duration_s, report.first_text_s = seconds, seconds
-    assert report.usage_line().endswith(f" · {shown}, first text {shown}")
+    assert usage_line(report).endswith(f" · {shown}, first text {shown}")
 
 
 def closed(**more: Any) -> Report:
@@ -156,7 +157,7 @@ def test_the_provider_is_what_goes_first_where_there_is_no_room(openai: FakeProv
     report = closed(price=lambda model, usage: 0.00001)
     report.duration_s = report.first_text_s = 1.0
     whole = "openai:m · 1 in · 1 out · 2 tokens · $0.000010 est. · 1.0 s, first text 1.0 s"
-    assert [report.usage_line(columns) for columns in (None, 77, 66)] == [
+    assert [usage_line(report, columns) for columns in (None, 77, 66)] == [
         *(whole, whole),
         "m · 1 in · 1 out · 2 tokens · $0.000010 est. · 1.0 s, first 1.0 s",
     ]

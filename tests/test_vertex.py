@@ -10,9 +10,9 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from llmcli.credentials import Cloud
 from llmcli.messages import ModelRequest, ModelSettings, UserPromptPart
 from llmcli.models import build_model
+from llmcli.providers.endpoint import Cloud
 from tests.command import llmcli
 from tests.fake_provider import FakeProvider
 

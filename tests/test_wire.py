@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmcli.errors import ProviderError
-from llmcli.models.wire import BODY, DONE, Event, events, status_error
+from llmcli.models.http.sse import BODY, DONE, Event, events, status_error
 
 TORTURE = (
     b"\xef\xbb\xbf: comment\r\n\r\nretry: 1000\r\n\r\nid: 7\n\n"

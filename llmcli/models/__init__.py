@@ -9,22 +9,24 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import cast
 
-from llmcli.credentials import Cloud, key_for, refuse_another_vendors, with_address
 from llmcli.errors import UserError
 from llmcli.messages import Attachment, ModelMessage, ModelSettings, StreamEvent, UserPromptPart
-from llmcli.providers import PROVIDERS, Provider, split_model
+from llmcli.providers.credentials import key_for
+from llmcli.providers.endpoint import Cloud, refuse_another_vendors, with_address
+from llmcli.providers.lookup import split_model
+from llmcli.providers.table import PROVIDERS, Provider
 
 __all__ = ["FoundModel", "HTTPRequest", "Model", "build_model", "find_model"]
 
 # The class of each protocol; imported only when a provider that speaks it is chosen.
 _PROTOCOLS = {
-    "openai": ("llmcli.models.openai", "OpenAIModel"),
-    "openai-responses": ("llmcli.models.responses", "ResponsesModel"),
-    "anthropic": ("llmcli.models.anthropic", "AnthropicModel"),
-    "gemini": ("llmcli.models.gemini", "GeminiModel"),
-    "vertex": ("llmcli.models.vertex", "VertexModel"),
-    "bedrock": ("llmcli.models.bedrock", "BedrockConverseModel"),
-    "cohere": ("llmcli.models.cohere", "CohereModel"),
+    "openai": ("llmcli.models.chat", "ChatProtocol"),
+    "openai-responses": ("llmcli.models.responses", "ResponsesProtocol"),
+    "anthropic": ("llmcli.models.anthropic", "MessagesProtocol"),
+    "gemini": ("llmcli.models.gemini", "GeminiProtocol"),
+    "vertex": ("llmcli.models.vertex", "VertexProtocol"),
+    "bedrock": ("llmcli.models.bedrock", "ConverseProtocol"),
+    "cohere": ("llmcli.models.cohere", "CohereProtocol"),
     "test": ("llmcli.models.test", "TestModel"),
 }
 PROTOCOLS = tuple(_PROTOCOLS)

@@ -7,14 +7,15 @@ from typing import Any, ClassVar
 
 import anthropic
 
-from llmcli.errors import provider_error
 from llmcli.messages import Attachment, FinishReason, ModelMessage, ModelSettings, StreamEvent, given
 from llmcli.models import claude
-from llmcli.models.protocol import system_prompt, turns
-from llmcli.models.reply import Reply
-from llmcli.models.sdk import SDKModel
-from llmcli.models.wire import BODY, DONE, Event, no_reply
-from llmcli.usage import Usage, count, other_counts
+from llmcli.models.counts import count, other_counts
+from llmcli.models.event_builder import Reply
+from llmcli.models.http.protocol import system_prompt, turns
+from llmcli.models.http.provider_errors import provider_error
+from llmcli.models.http.sdk_model import SDKModel
+from llmcli.models.http.sse import BODY, DONE, Event, no_reply
+from llmcli.usage import Usage
 
 _FINISH: Mapping[str, FinishReason] = {
     "end_turn": "stop",
@@ -31,7 +32,7 @@ _MAPPED = frozenset(
 _NO_SAMPLING = "the Messages API has had no sampling options since version 2026-10-21"
 
 
-class AnthropicModel(SDKModel):
+class MessagesProtocol(SDKModel):
     """A model behind the Messages API."""
 
     sdk: ClassVar = anthropic

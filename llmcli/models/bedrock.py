@@ -27,16 +27,18 @@ from botocore.eventstream import ParserError
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as AWSConnectionError
 
-from llmcli.errors import NetworkError, SettingsError, provider_error
+from llmcli.errors import NetworkError, SettingsError
 from llmcli.messages import Attachment, FinishReason, ModelMessage, ModelSettings, StreamEvent, given
 from llmcli.models import claude
-from llmcli.models.connection import network_errors
-from llmcli.models.frames import Frame, frames
-from llmcli.models.http import HTTPModel, checked_region
-from llmcli.models.protocol import system_prompt, turns
-from llmcli.models.reply import Reply
-from llmcli.models.wire import BODY, Event, events, no_reply
-from llmcli.usage import Usage, count, other_counts
+from llmcli.models.counts import count, other_counts
+from llmcli.models.event_builder import Reply
+from llmcli.models.http.aws_event_stream import Frame, frames
+from llmcli.models.http.http_model import HTTPModel, checked_region
+from llmcli.models.http.network_errors import network_errors
+from llmcli.models.http.protocol import system_prompt, turns
+from llmcli.models.http.provider_errors import provider_error
+from llmcli.models.http.sse import BODY, Event, events, no_reply
+from llmcli.usage import Usage
 
 _FINISH: Mapping[str, FinishReason] = {
     "end_turn": "stop",
@@ -64,7 +66,7 @@ _MAPPED = frozenset(
 _TEXT = frozenset({"text", "citationsContent", "citation"})
 
 
-class BedrockConverseModel(HTTPModel):
+class ConverseProtocol(HTTPModel):
     """A model behind Bedrock's Converse API."""
 
     signs = True

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from llmcli.errors import provider_error
 from llmcli.messages import Attachment, FinishReason, ModelMessage, ModelSettings, StreamEvent, given
-from llmcli.models.http import HTTPModel
-from llmcli.models.protocol import turns
-from llmcli.models.reply import Reply
-from llmcli.models.wire import BODY, DONE, Event, no_reply
-from llmcli.usage import Usage, count
+from llmcli.models.counts import count
+from llmcli.models.event_builder import Reply
+from llmcli.models.http.http_model import HTTPModel
+from llmcli.models.http.protocol import turns
+from llmcli.models.http.provider_errors import provider_error
+from llmcli.models.http.sse import BODY, DONE, Event, no_reply
+from llmcli.usage import Usage
 
 _FINISH: Mapping[str, FinishReason] = {
     "COMPLETE": "stop",
@@ -25,7 +26,7 @@ _FINISH: Mapping[str, FinishReason] = {
 _BUDGETS = {"minimal": 512, "low": 1024, "medium": 4096, "high": 16384, "xhigh": 31000, "max": 31000}
 
 
-class CohereModel(HTTPModel):
+class CohereProtocol(HTTPModel):
     """A model behind Cohere's chat API."""
 
     def url(self) -> str:

@@ -8,13 +8,15 @@ from functools import partial
 from typing import Any
 from urllib.parse import quote
 
-from llmcli.errors import ProviderError, provider_error
+from llmcli.errors import ProviderError
 from llmcli.messages import Attachment, FinishReason, ModelMessage, ModelSettings, StreamEvent, given
-from llmcli.models.http import HTTPModel
-from llmcli.models.protocol import system_prompt, turns
-from llmcli.models.reply import Reply
-from llmcli.models.wire import BODY, Event, no_reply
-from llmcli.usage import Usage, count
+from llmcli.models.counts import count
+from llmcli.models.event_builder import Reply
+from llmcli.models.http.http_model import HTTPModel
+from llmcli.models.http.protocol import system_prompt, turns
+from llmcli.models.http.provider_errors import provider_error
+from llmcli.models.http.sse import BODY, Event, no_reply
+from llmcli.usage import Usage
 
 # Vertex names them by number where it speaks from gRPC (google.cloud.aiplatform.v1.Candidate.FinishReason).
 _WORDS = dict(
@@ -56,7 +58,7 @@ _BUDGETS = {"none": 0, "minimal": 512, "low": 1024, "medium": 8192, "high": 2457
 _LEVELS = {"none": "minimal", "xhigh": "high", "max": "high"}
 
 
-class GeminiModel(HTTPModel):
+class GeminiProtocol(HTTPModel):
     """A model behind the Gemini API."""
 
     def url(self) -> str:

@@ -6,13 +6,14 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
-from llmcli.errors import provider_error
 from llmcli.messages import Attachment, FinishReason, ModelMessage, ModelSettings, StreamEvent, given
-from llmcli.models.openai import OpenAIModel
-from llmcli.models.protocol import system_prompt, turns
-from llmcli.models.reply import Reply
-from llmcli.models.wire import BODY, DONE, Event, no_reply
-from llmcli.usage import Usage, count, other_counts, told_cost
+from llmcli.models.chat import ChatProtocol
+from llmcli.models.counts import count, other_counts, told_cost
+from llmcli.models.event_builder import Reply
+from llmcli.models.http.protocol import system_prompt, turns
+from llmcli.models.http.provider_errors import provider_error
+from llmcli.models.http.sse import BODY, DONE, Event, no_reply
+from llmcli.usage import Usage
 
 # "complete" was recorded once; a status that is not in here never passes for a whole reply.
 _FINISH: Mapping[str, FinishReason] = {
@@ -31,7 +32,7 @@ _REASONS = re.compile(r"(?:gpt-[5-9]|o\d)")  # models that take a reasoning fiel
 _CALLS = ("function_call", "custom_tool_call")
 
 
-class ResponsesModel(OpenAIModel):
+class ResponsesProtocol(ChatProtocol):
     """A model behind the Responses API."""
 
     path: ClassVar = "/responses"

@@ -23,11 +23,12 @@ import re
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 
-from llmcli.errors import NetworkError, UserError, provider_error
+from llmcli.errors import NetworkError, UserError
 from llmcli.messages import FinishReason, ModelMessage, ModelRequest, ModelResponse, ModelSettings, StreamEvent
 from llmcli.models import Model
-from llmcli.models.reply import Reply
-from llmcli.providers import Provider
+from llmcli.models.event_builder import Reply
+from llmcli.models.http.provider_errors import provider_error
+from llmcli.providers.table import Provider
 from llmcli.usage import Usage
 
 _MARKDOWN = """\

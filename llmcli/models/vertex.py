@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from llmcli.models.gemini import GeminiModel
-from llmcli.models.google_auth import GoogleCredentials
-from llmcli.models.http import checked_region
+from llmcli.models.gemini import GeminiProtocol
+from llmcli.models.http.google_auth import GoogleCredentials
+from llmcli.models.http.http_model import checked_region
 
 
-class VertexModel(GeminiModel):
+class VertexProtocol(GeminiProtocol):
     """A Gemini model behind Vertex AI."""
 
     signs = True

@@ -7,13 +7,13 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Protocol
 
-from llmcli.errors import redact
 from llmcli.messages import AttemptFailed, Notice, StreamEvent
-from llmcli.render.aside import Aside
 from llmcli.render.jsonl import JSONRenderer, NDJSONRenderer
 from llmcli.render.plain import ExtractRenderer, TextRenderer
-from llmcli.render.report import Report
-from llmcli.render.terminal import Stderr, Stdout
+from llmcli.render.progress import Aside
+from llmcli.render.streams import Stderr, Stdout
+from llmcli.result import Report
+from llmcli.secrets import redact
 
 __all__ = ["Aside", "Renderer", "Report", "Stderr", "Stdout", "make_renderer", "show"]
 
@@ -59,8 +59,8 @@ def make_renderer(
     steered = stdout.is_terminal and os.environ.get("TERM") != "dumb"
     if form == "text" or (form == "auto" and not steered):
         return TextRenderer(stdout, at_once=at_once)
-    from llmcli.render.markdown import MarkdownRenderer, PageRenderer
-    from llmcli.render.theme import find_look
+    from llmcli.render.markdown.renderer import MarkdownRenderer, PageRenderer
+    from llmcli.render.markdown.theme import find_look
 
     look = find_look(theme, color, terminal=steered)
     return MarkdownRenderer(stdout, look) if steered and not at_once else PageRenderer(stdout, look)

@@ -6,8 +6,8 @@ import json
 from typing import Any
 
 from llmcli.messages import AttemptFailed, Notice, StreamEvent, TextDelta, ThinkingDelta
-from llmcli.render.report import Report
-from llmcli.render.terminal import Stdout
+from llmcli.render.streams import Stdout
+from llmcli.result import Report
 
 
 class JSONRenderer:

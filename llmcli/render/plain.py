@@ -6,8 +6,8 @@ import re
 
 from llmcli.errors import ReplyMismatch
 from llmcli.messages import StreamEvent, TextDelta
-from llmcli.render.report import Report
-from llmcli.render.terminal import Stderr, Stdout
+from llmcli.render.streams import Stderr, Stdout
+from llmcli.result import Report
 
 
 class TextRenderer:

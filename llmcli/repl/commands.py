@@ -11,18 +11,18 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from llmcli.attachments import read_attachments
-from llmcli.completion import models_like
-from llmcli.config import DEFAULTS, Setting, parsed
-from llmcli.credentials import public_address
+from llmcli.config.load import DEFAULTS, Setting, parsed
 from llmcli.errors import SettingsError, UserError
-from llmcli.listing import table
+from llmcli.factory import text_of
+from llmcli.inputs import fenced, read_text
 from llmcli.messages import ModelMessage, ModelRequest, ModelResponse, SystemPromptPart, UserPromptPart
-from llmcli.prompt import fenced, read_text
-from llmcli.render.terminal import harmless
+from llmcli.providers.lookup import models_like
+from llmcli.render.columns import table
+from llmcli.render.streams import harmless
 from llmcli.repl.clipboard import copy
-from llmcli.repl.figures import Spent, spent
 from llmcli.repl.session import Over, Session
-from llmcli.start import text_of
+from llmcli.repl.totals import Spent, spent
+from llmcli.secrets import public_address
 
 __all__ = ["COMMANDS", "Command", "find_command", "run_command"]
 
@@ -188,7 +188,7 @@ def _save(session: Session, name: str) -> None:
 
 
 def _sessions(session: Session, name: str) -> None:
-    from llmcli import store
+    from llmcli.store import database as store
 
     if name:
         _resume(session, name)
@@ -202,7 +202,7 @@ def _sessions(session: Session, name: str) -> None:
 
 
 def _resume(session: Session, name: str) -> None:
-    from llmcli import store
+    from llmcli.store import database as store
 
     if session.conversation.messages and not session.saved_as:
         raise UserError("this conversation is not saved, and would be lost", hint="/save it, or /clear it")
@@ -220,7 +220,7 @@ def _resume(session: Session, name: str) -> None:
 
 
 def _session_names(session: Session, argument: str) -> Iterable[str]:
-    from llmcli import store
+    from llmcli.store import database as store
 
     try:
         return [one.name for one in store.listed() if one.name.startswith(argument)]
@@ -268,7 +268,7 @@ def _set(session: Session, argument: str) -> None:
 
 def _settings(session: Session, argument: str) -> Iterable[str]:
     """The names of settings; behind one, the words that it may be."""
-    from llmcli.settings_file import Variables
+    from llmcli.config.schema import Variables
 
     name, blank, word = argument.partition(" ")
     if not blank:

@@ -8,15 +8,15 @@ from contextlib import suppress
 from dataclasses import replace
 from importlib import import_module
 
-from llmcli.config import Config
+from llmcli.config.load import Config
 from llmcli.conversation import Conversation
 from llmcli.errors import ClosedPipe, Interrupted, LlmcliError, UserError
-from llmcli.exchange import aside_for, exchange, finish, renderer_for
+from llmcli.factory import Options, chained, choose_model, limits_of, model_settings
+from llmcli.inputs import Stdin
 from llmcli.messages import Attachment, UserPromptPart
-from llmcli.prompt import Stdin
-from llmcli.providers import split_model
+from llmcli.providers.lookup import split_model
 from llmcli.render import Report, Stderr, Stdout
-from llmcli.start import Options, chained, choose_model, limits_of, model_settings
+from llmcli.turn import aside_for, exchange, finish, renderer_for
 
 __all__ = ["Over", "Session", "refuse_json"]
 
@@ -125,7 +125,7 @@ class Session:
 
     def save(self, name: str) -> None:
         """Save the conversation under a name, and from now on with every reply. Raises UserError."""
-        from llmcli import store
+        from llmcli.store import database as store
 
         store.save(self.id, name, self.model_name, self.conversation.messages)
         self.saved_as = name
@@ -140,11 +140,11 @@ class Session:
 
     def load(self) -> None:
         """Import what the first reply needs, and the price list; that takes a moment, and until then nobody asks it."""
-        from llmcli.catalogue import load_prices
+        from llmcli.providers.prices import load_prices
 
         if self.stdout.is_terminal:
-            import_module("llmcli.render.document")
-            import_module("llmcli.render.layout")
+            import_module("llmcli.render.markdown.document")
+            import_module("llmcli.render.markdown.layout")
         load_prices()
         self.prices_loaded = True
 

@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 
 from llmcli.models import PROTOCOLS
-from llmcli.providers import PROVIDERS, find_provider
+from llmcli.providers.lookup import find_provider
+from llmcli.providers.table import PROVIDERS
 from tests.fake_provider import Answer, aws_frames
 
 HERE = Path(__file__).parent

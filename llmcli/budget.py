@@ -1,0 +1,148 @@
+"""What a person allows to be spent: checked before a request, and while the reply arrives."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from llmcli.errors import UsageLimitExceeded, UserError
+from llmcli.messages import (
+    ModelMessage,
+    ModelResponse,
+    ReplyStart,
+    StreamEvent,
+    TextDelta,
+    ThinkingDelta,
+    ThinkingPart,
+    ToolCallPart,
+    UsageUpdate,
+)
+from llmcli.usage import Usage, UsageLimits
+
+__all__ = ["Budget", "Meter", "Price", "no_price", "size_of"]
+
+Price = Callable[[str, Usage], float | None]
+"""USD for the usage of a model (`provider:model`); None where no price is known."""
+
+# Nobody has counted what has just been typed, or is just arriving. A token is about four bytes of UTF-8; over any
+# longer text it is hardly ever more than eight, so that what is past this is past a limit for sure.
+_BYTES_PER_TOKEN, _MOST_BYTES_PER_TOKEN = 4, 8
+_WORDS = (TextDelta, ThinkingDelta)  # not as a union, which would be made anew for every piece
+_LOOK_EVERY = 512  # bytes of a reply between two estimates
+_BROKEN_OFF = ("error", "interrupted", "limit", "incomplete")  # the last counts may be older than the last words
+
+
+def no_price(model: str, usage: Usage) -> None:
+    """The price where nobody asks for one."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """`usage` counts over the whole session; None is the default, which counts within one prompt. `max_cost` is in USD.
+
+    With a `max_cost` a model without a known price is refused, unless `allow_unknown_cost`.
+    """
+
+    usage: UsageLimits | None = None
+    max_cost: float | None = None
+    allow_unknown_cost: bool = False
+
+    def meter(self, spent: Usage, cost: float, models: Sequence[str], price: Price, size: int) -> Meter:
+        """What watches over the next reply, after `spent` and `cost` so far; the prompt has `size` bytes.
+
+        Any of the `models` may answer. Raises UsageLimitExceeded where the request alone would be too much, UserError
+        where its price is not known.
+        """
+        meter = Meter(self, spent if self.usage else Usage(), cost, price, size)
+        for model in models:
+            meter.check_before(model)
+        return meter
+
+
+class Meter:
+    """Follows one reply: `see` takes each event after it was passed on, `used` says what the whole came to."""
+
+    def __init__(self, limits: Budget, spent: Usage, cost: float, price: Price, size: int) -> None:
+        self._limits, self._spent, self._cost, self._price = limits, spent, cost, price
+        self._usage_limits = limits.usage or UsageLimits()
+        self._request_size = size
+        self._untold_size = 0  # bytes of the reply that came after the last count of them
+        self._looked_at = 0
+        self._model = ""
+        self._told = Usage(1)
+
+    def check_before(self, model: str) -> None:
+        """Raise UsageLimitExceeded, or UserError, where `model` must not be asked at all."""
+        priced = self._limits.max_cost is not None and not self._limits.allow_unknown_cost
+        if priced and self._price(model, self._estimate(_BYTES_PER_TOKEN)) is None:
+            hint = "name another model, or add --allow-unknown-cost"
+            raise UserError(f"{model}: its price is not known, and --max-cost is set; nothing was sent", hint=hint)
+        try:
+            self._usage_limits.check_before_request(self._spent)
+            self._usage_limits.check_tokens(self._spent)
+            self._check_estimate()
+            self._check_cost(model)
+        except UsageLimitExceeded as error:
+            hint = "raise the limit, or shorten what is sent"
+            raise UsageLimitExceeded(f"{error.message}; nothing was sent", hint=hint) from None
+
+    def see(self, event: StreamEvent) -> None:
+        """Raise UsageLimitExceeded when the reply is too much by now."""
+        if isinstance(event, _WORDS):
+            self._untold_size += len(event.text if event.text.isascii() else event.text.encode())
+            if self._untold_size >= self._looked_at + _LOOK_EVERY:
+                self._look()
+        elif isinstance(event, UsageUpdate):
+            self._told = event.usage
+            if event.usage.response_tokens is not None:
+                self._untold_size = 0
+            self._usage_limits.check_tokens(self._spent + event.usage)
+            self._look()
+        elif isinstance(event, ReplyStart):
+            self._model = event.served_by
+
+    def used(self, response: ModelResponse) -> Usage:
+        """The usage of the reply that is over: as told, and an estimate where nobody counted all of it."""
+        told = response.usage
+        broken = response.finish_reason in _BROKEN_OFF and self._untold_size
+        return self._estimate(_BYTES_PER_TOKEN) if broken or not told.is_whole else told
+
+    def _look(self) -> None:
+        self._looked_at = self._untold_size
+        self._check_estimate()
+        self._check_cost(self._model)
+
+    def _check_estimate(self) -> None:
+        try:
+            self._usage_limits.check_tokens(self._spent + self._estimate(_MOST_BYTES_PER_TOKEN))
+        except UsageLimitExceeded as error:
+            raise UsageLimitExceeded(f"{error.message}, by an estimate") from None
+
+    def _check_cost(self, model: str) -> None:
+        most = self._limits.max_cost
+        if most is None:
+            return
+        usage = self._estimate(_BYTES_PER_TOKEN)
+        cost = self._price(model, usage)
+        if cost is None:  # perhaps because the details contradict the counts
+            cost = self._price(model, replace(usage, details=None)) or 0.0
+        if self._cost + cost > most:
+            raise UsageLimitExceeded(f"Exceeded the max_cost of ${most:g} (about ${self._cost + cost:.6f})")
+
+    def _estimate(self, bytes_per_token: int) -> Usage:
+        """The reply's usage so far: what was told, and what the bytes amount to that nobody has counted."""
+        told = self._told
+        if told.is_whole and not self._untold_size:
+            return told
+        request = told.request_tokens
+        if request is None:
+            request = math.ceil(self._request_size / bytes_per_token)
+        response = (told.response_tokens or 0) + math.ceil(self._untold_size / bytes_per_token)
+        return Usage(1, request, response, request + response, told.details, estimated=True)
+
+
+def size_of(messages: Sequence[ModelMessage]) -> int:
+    """The bytes of all text in a history that is sent again."""
+    parts = (part for message in messages for part in message.parts)
+    return sum(len(part.content.encode()) for part in parts if not isinstance(part, ThinkingPart | ToolCallPart))

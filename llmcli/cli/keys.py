@@ -1,0 +1,102 @@
+"""`llmcli keys`: enter, list and forget keys. No key is ever an argument, and none is ever shown."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+
+from llmcli.config.load import load_config
+from llmcli.errors import SettingsError, UserError
+from llmcli.inputs import Stdin, read_text
+from llmcli.providers.credentials import clean_key, key_sources
+from llmcli.providers.keystore import changing_keys, keys_path, read_keys
+from llmcli.providers.lookup import find_provider
+from llmcli.providers.table import Provider
+from llmcli.render.columns import table
+from llmcli.render.streams import Stderr
+
+__all__ = ["forget_key", "keys_json", "keys_table", "set_key"]
+
+
+def set_key(provider: str, more: Sequence[str]) -> None:
+    """Ask for the key of a provider without echo, or read it from stdin where that is no terminal, and keep it.
+
+    Raises UserError for an unknown provider, one without keys, what is no key, and `more` arguments.
+    """
+    if more:
+        raise UserError(
+            "a key is never an argument, where the shell's history and the list of processes show it",
+            hint=f"llmcli keys set {provider} asks for it, or reads stdin; a key that was shown is best renewed",
+        )
+    row = _row(provider)
+    stdin = Stdin()
+    text = _asked(row.name) if stdin.is_terminal else read_text("-", "keys set", stdin)
+    if not text.strip():
+        hint = f"llmcli keys set {row.name} <FILE, or the same on a terminal"
+        raise UserError(f"no key for {row.name} was given; nothing is changed", hint=hint)
+    try:
+        key = clean_key(text, "what was given")
+    except SettingsError as error:
+        raise UserError(error.message, hint=error.hint) from None
+    path = keys_path(os.environ)
+    with changing_keys(path) as keys:
+        keys[row.name] = key
+    stderr = Stderr()
+    stderr.line(f"the key of {row.name} is kept in {path}")
+    if (first := key_sources(row, os.environ)[0]) != str(path):
+        stderr.line(f"note: {first} goes before it")
+
+
+def forget_key(provider: str) -> None:
+    """Take the key of a provider out of the file of keys. Raises UserError where there is none."""
+    row = _row(provider)
+    path = keys_path(os.environ)
+    if row.name not in read_keys(path):
+        raise UserError(f"{path} holds no key of {row.name}", hint="`llmcli keys list` shows where keys come from")
+    with changing_keys(path) as keys:
+        keys.pop(row.name, None)
+    Stderr().line(f"the key of {row.name} is no longer in {path}")
+
+
+def keys_json() -> str:
+    """One object a provider that has a key: where it comes from, and what that goes before."""
+    found = [{"provider": name, "source": first, "instead_of": others} for name, (first, *others) in _sources().items()]
+    return json.dumps(found, indent=2, ensure_ascii=False) + "\n"
+
+
+def keys_table() -> str:
+    """One line a provider that has a key."""
+    rows = [(name, first, ", ".join(others) or "-") for name, (first, *others) in _sources().items()]
+    if not rows:
+        Stderr().line("note: no provider has a key; llmcli keys set PROVIDER enters one")
+    return table(("provider", "key from", "instead of"), rows)
+
+
+def _sources() -> dict[str, list[str]]:
+    rows = load_config({}).providers.values()
+    return {row.name: sources for row in rows if (sources := key_sources(row, os.environ))}
+
+
+def _row(provider: str) -> Provider:
+    config = load_config({})
+    row = find_provider(provider, config.providers)
+    if row.offline or (row.other_login and not row.key_env):
+        raise UserError(f"{row.name} takes no key", hint=row.other_login and f"it takes {row.other_login}")
+    return row
+
+
+def _asked(name: str) -> str:
+    """The answer of the person at the terminal, unseen."""
+    import getpass
+    import warnings
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", getpass.GetPassWarning)
+            return getpass.getpass(f"Key of {name} (it stays unseen): ")
+    except getpass.GetPassWarning:
+        hint = f"llmcli keys set {name} <FILE"
+        raise UserError("this terminal would show the key", hint=hint) from None
+    except EOFError:
+        return ""

@@ -1,0 +1,1 @@
+"""Protocols over HTTP: client, stream decoding, errors."""

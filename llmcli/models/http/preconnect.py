@@ -1,0 +1,88 @@
+"""A connection made ahead: name, TCP and TLS while the SDK is still being imported, for the first request to use."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from concurrent.futures import Future
+from dataclasses import replace
+from functools import partial
+from ssl import SSLContext
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpcore2
+
+from llmcli.errors import LlmcliError
+from llmcli.models import FoundModel
+from llmcli.models.http.client import in_thread, timeout, trusted
+from llmcli.providers.network import Network
+
+__all__ = ["connecting"]
+
+_FRESH_S = 2.0  # a server hangs up on who says nothing, but not as soon as that
+
+
+def connecting(found: FoundModel, seconds: float) -> FoundModel:
+    """The same model with a connection to it under way, where its address is known and no proxy stands before it.
+
+    `seconds` is the time-out of a request. Nothing is sent; whatever goes wrong, the first request raises.
+    """
+    row, network = found.row, found.row.network
+    where = urlsplit(row.address)
+    host = where.hostname or ""
+    if where.scheme != "https" or "{" in host or not host.isascii() or _is_behind_proxy(network, row.address):
+        return found
+    backend = _Begun(network, (host, where.port or 443), timeout(seconds).connect)
+    return replace(found, row=replace(row, network=replace(network, backend=backend)))
+
+
+def _is_behind_proxy(network: Network, url: str) -> bool:
+    try:
+        return bool(network.proxy_to(url))
+    except LlmcliError:  # said where the request is made
+        return True
+
+
+class _Begun(httpcore2.SyncBackend):
+    """Connects as usual, but the first time to one place with what was begun."""
+
+    def __init__(self, network: Network, place: tuple[str, int], seconds: float | None) -> None:
+        self._place = place
+        self._way: Future[tuple[httpcore2.NetworkStream, float]] | None
+        self._way = in_thread(partial(self._connect, network, seconds))
+
+    def _connect(self, network: Network, seconds: float | None) -> tuple[httpcore2.NetworkStream, float]:
+        host, port = self._place
+        context = trusted(network)
+        context.set_alpn_protocols(["http/1.1"])  # as ConnectionPool does
+        plain = super().connect_tcp(host, port, seconds, socket_options=[])
+        return plain.start_tls(context, host, seconds), time.monotonic()
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore2.NetworkStream:
+        way, self._way = self._way, None
+        if way and (host, port) == self._place:
+            stream, since = way.result()
+            if time.monotonic() - since < _FRESH_S:
+                return _Secured(stream)
+            stream.close()
+        return super().connect_tcp(host, port, timeout, local_address, socket_options)
+
+
+class _Secured(httpcore2.NetworkStream):
+    """What ConnectionPool asks for TLS, and has it already; it asks for nothing else."""
+
+    def __init__(self, stream: httpcore2.NetworkStream) -> None:
+        self._stream = stream
+
+    def start_tls(
+        self, ssl_context: SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore2.NetworkStream:
+        return self._stream

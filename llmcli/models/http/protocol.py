@@ -1,0 +1,237 @@
+"""The one path of every HTTP protocol: body from messages, a response, events out of it, errors in one family."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from llmcli.errors import NetworkError, ProviderError
+from llmcli.messages import (
+    Attachment,
+    ModelMessage,
+    ModelResponse,
+    ModelSettings,
+    Notice,
+    StreamEvent,
+    SystemPromptPart,
+    UserPromptPart,
+)
+from llmcli.models import HTTPRequest, Model, option
+from llmcli.models.event_builder import Reply
+from llmcli.providers.endpoint import Cloud
+from llmcli.providers.table import Provider
+from llmcli.secrets import public_address, redact, url_secrets
+
+if TYPE_CHECKING:
+    import httpx2
+
+    from llmcli.models.http.sse import Event
+
+
+_SECRET_HEADERS = {
+    "authorization",
+    "proxy-authorization",
+    "x-api-key",
+    "x-goog-api-key",
+    "api-key",
+    "x-amz-security-token",
+}
+
+
+class ProtocolModel(Model):
+    """A model behind an HTTP protocol; a protocol says how to make the body, send it and read the events.
+
+    `key` is None where the provider needs none, `headers` are sent besides the protocol's own, `cloud` is for those who
+    want more than a key.
+    """
+
+    _client: Any = None
+
+    def __init__(
+        self, provider: Provider, model: str, key: str | None, *, headers: Mapping[str, str], cloud: Cloud
+    ) -> None:
+        self.provider = provider
+        self.model = model
+        self.key = key
+        self.headers = headers
+        self.cloud = cloud
+        self.id = f"{provider.name}:{model}"
+        self.address = provider.address
+
+    @abstractmethod
+    def body(self, messages: Sequence[ModelMessage], settings: ModelSettings) -> dict[str, Any]:
+        """The request body, without `settings.extra`."""
+
+    @abstractmethod
+    def send(
+        self, body: dict[str, Any], settings: ModelSettings, transport: httpx2.BaseTransport | None = None
+    ) -> httpx2.Response:
+        """Send it, and return the open response; raises ProviderError. `transport` stands in for the network."""
+
+    def client(self, make: Callable[[httpx2.BaseTransport | None], Any], transport: httpx2.BaseTransport | None) -> Any:
+        """The client that is kept, made when it is first wanted; with a `transport` one for this time only.
+
+        Kept, because a client that is collected closes the responses that it opened.
+        """
+        if transport:
+            return make(transport)
+        self._client = self._client or make(None)
+        return self._client
+
+    def attached(self, file: Attachment) -> dict[str, Any] | None:
+        """A file as this API wants it in a prompt; None where it takes no such file. Default: takes none."""
+        return None
+
+    def takes(self, file: Attachment) -> bool:
+        """See `Model.takes`."""
+        return self.attached(file) is not None
+
+    def said(self, text: str) -> dict[str, Any]:
+        """Text as this API wants it beside files."""
+        return {"type": "text", "text": text}
+
+    def content(self, part: UserPromptPart) -> str | list[dict[str, Any]]:
+        """A prompt: its text, or where there are any its files and its text."""
+        if not part.attachments:
+            return part.content
+        return [*filter(None, map(self.attached, part.attachments)), self.said(part.content)]
+
+    def blocks(self, content: str | list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The content of a turn for APIs that know it as a list only."""
+        return [self.said(content)] if isinstance(content, str) else content
+
+    def decode(self, response: httpx2.Response) -> Iterator[Event]:
+        """The decoded events of an open response; server-sent ones, unless a protocol says otherwise."""
+        from llmcli.models.http import sse as wire
+
+        return wire.events(self.id, response)
+
+    @abstractmethod
+    def read(self, events: Iterable[Event], reply: Reply) -> Iterator[StreamEvent]:
+        """Turn decoded events into ours. May raise any error of a wrong shape: it becomes a ProviderError."""
+
+    def stream(self, messages: Sequence[ModelMessage], settings: ModelSettings) -> Generator[StreamEvent]:
+        """See `Model.stream`."""
+        settings, notes = self._fitting(settings, messages)
+        yield from map(Notice, notes)
+        reply = Reply(self.id)
+        body = self._whole_body(messages, settings)
+        try:
+            with closing(self.send(body, settings)) as response:
+                yield from self._read_whatever(response, reply)
+        except ProviderError as error:
+            error.message = redact(error.message, self.secrets)
+            yield from reply.flush()
+            if not (reply.finish and error.kind in ("network", "timeout")):
+                self._advise(error)
+                raise
+            # The vendor had said that the reply is whole; only what follows is missing, as usage often does.
+            yield Notice(f"after the end of the reply: {error.message}")
+        yield from reply.end()
+
+    def _read_whatever(self, response: httpx2.Response, reply: Reply) -> Iterator[StreamEvent]:
+        try:
+            yield from self.read(self.decode(response), reply)
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+            raise NetworkError(f"{self.id}: an event of an unknown shape: {error}", kind="stream") from error
+
+    def preview(self, messages: Sequence[ModelMessage], settings: ModelSettings) -> HTTPRequest:
+        """See `Model.preview`: the SDK builds the request, and a recorder takes the place of the network."""
+        import httpx2
+
+        settings, notes = self._fitting(settings, messages)
+        seen: list[httpx2.Request] = []
+
+        def record(request: httpx2.Request) -> httpx2.Response:
+            seen.append(request)
+            return httpx2.Response(200)
+
+        self.send(self._whole_body(messages, settings), settings, httpx2.MockTransport(record)).close()
+        request = seen[0]
+        secret = {*_SECRET_HEADERS, *(name.lower() for name in self.headers)}
+        headers = {
+            name: "***" if name in secret or (self.key and self.key in value) else value
+            for name, value in request.headers.items()
+        }
+        url = request.url.copy_with(userinfo=b"")
+        return HTTPRequest(request.method, str(url), headers, request.content.decode(), notes)
+
+    def _whole_body(self, messages: Sequence[ModelMessage], settings: ModelSettings) -> dict[str, Any]:
+        return _merged(self.body(messages, settings), settings.extra)
+
+    def _fitting(
+        self, settings: ModelSettings, messages: Sequence[ModelMessage]
+    ) -> tuple[ModelSettings, tuple[str, ...]]:
+        """The settings without those that this API does not take, and a note for each that was dropped."""
+        self.check(settings, messages)
+        refused = self.refused(settings)
+        unset = vars(ModelSettings)
+        notes = tuple(f"{option(name)} is not sent: {why}" for name, why in refused.items())
+        return replace(settings, **{name: unset[name] for name in refused}), notes
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """See `Model.secrets`."""
+        words = (word for value in self.headers.values() for word in (value, *value.split()))
+        found = {self.key or "", *words, *url_secrets(self.address), *self.provider.network.secrets}
+        return frozenset(filter(None, found))
+
+    def _advise(self, error: ProviderError) -> None:
+        """Say what to do next where only the provider's row knows it."""
+        row = self.provider
+        if error.exit_code == 3:
+            login = row.other_login or " or ".join(row.key_env) or "the key"
+            error.hint = f"check {login}, and that it belongs to {public_address(row.address)}"
+        elif error.kind == "network" and row.start_hint and "refused the connection" in error.message:
+            error.hint = row.start_hint.replace("{model}", self.model)
+        elif error.kind == "not_found":
+            import difflib
+
+            near = difflib.get_close_matches(self.model, row.models, 1, 0.6)
+            meant = f"did you mean {row.name}:{near[0]}? " if near and near[0] != self.model else ""
+            error.hint = f"{meant}Check the model's name and the address {public_address(row.address)}"
+
+
+def _merged(body: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    """The body with further fields, merged into it at every depth."""
+    both = dict(body)
+    for name, value in more.items():
+        inner = both.get(name)
+        both[name] = _merged(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
+    return both
+
+
+def system_prompt(messages: Sequence[ModelMessage]) -> str | None:
+    """All system prompts of a history, a blank line between, for APIs that take one apart from the messages."""
+    prompts = [
+        part.content
+        for message in messages
+        if not isinstance(message, ModelResponse)
+        for part in message.parts
+        if isinstance(part, SystemPromptPart) and part.content.strip()
+    ]
+    return "\n\n".join(prompts) or None
+
+
+def turns(
+    messages: Sequence[ModelMessage], content: Callable[[UserPromptPart], Any], *, with_system: bool
+) -> list[dict[str, Any]]:
+    """The history as `role` and `content`, which is what `content` makes of a prompt, and else text.
+
+    Replies without text are left out, as no API takes an empty turn.
+    """
+    found: list[dict[str, Any]] = []
+    for message in messages:
+        if isinstance(message, ModelResponse):
+            if message.text.strip():
+                found.append({"role": "assistant", "content": message.text})
+            continue
+        for part in message.parts:
+            if not isinstance(part, SystemPromptPart):
+                found.append({"role": "user", "content": content(part)})
+            elif with_system and part.content.strip():
+                found.append({"role": "system", "content": part.content})
+    return found

@@ -1,0 +1,42 @@
+"""Where our own files live: below LLMCLI_HOME, else where the platform wants them. All of them are private."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+__all__ = ["private_file"]
+
+
+def private_file(kind: Literal["data", "state"], name: str, environ: Mapping[str, str] = os.environ) -> Path:
+    """The path of a file that is there now: nobody but its owner can read it or look into its folder.
+
+    Whatever the umask. Raises OSError where it cannot be made.
+    """
+    folder = _folder(kind, environ)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.chmod(0o700)
+    path = folder / name
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    path.chmod(0o600)
+    return path
+
+
+def _folder(kind: Literal["data", "state"], environ: Mapping[str, str]) -> Path:
+    # A folder of our own below LLMCLI_HOME: that one may be anybody's, and is not ours to close to others.
+    if home := environ.get("LLMCLI_HOME"):
+        return Path(os.path.expanduser(home)) / kind
+    from platformdirs import user_data_path, user_state_path
+
+    return (user_data_path if kind == "data" else user_state_path)("llmcli")
+
+
+def config_folder(environ: Mapping[str, str]) -> Path:
+    """Where settings and keys live: LLMCLI_HOME, else the platform's folder."""
+    if home := environ.get("LLMCLI_HOME"):
+        return Path(os.path.expanduser(home))
+    from platformdirs import user_config_path
+
+    return user_config_path("llmcli")

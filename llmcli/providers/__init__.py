@@ -1,0 +1,1 @@
+"""Providers: table, addresses, keys, network, prices."""

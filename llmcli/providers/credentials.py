@@ -1,0 +1,89 @@
+"""Which address and which key are in force for a provider; found out before any network, and never shown.
+
+A key is the first of: --api-key-file, the provider's variables in their order, its key_command, the file of keys.
+"""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+from collections.abc import Mapping
+
+from llmcli.errors import SettingsError
+from llmcli.providers.keystore import keys_path, read_keys
+from llmcli.providers.table import Provider
+
+__all__ = [
+    "clean_key",
+    "key_for",
+    "key_sources",
+    "keys_in",
+]
+
+
+def key_for(row: Provider, environ: Mapping[str, str], given: str | None = None) -> str | None:
+    """The key to send, or None where none is needed; `given` goes before all other places.
+
+    Raises SettingsError that names the variable where a key is missing or cannot be one. Never logs or prints it.
+    """
+    if given is not None:
+        return clean_key(given, "the key file")
+    for name in row.key_env:
+        if environ.get(name, "").strip():
+            return clean_key(environ[name], name)
+    if row.key_command:
+        return clean_key(_run_key_command(row), f"what providers.{row.name}.key_command printed")
+    if not row.offline and (kept := read_keys(path := keys_path(environ)).get(row.name)):
+        return clean_key(kept, f"{path} for {row.name}")
+    if row.needs_key:
+        raise SettingsError(
+            f"{row.name}: no API key: {' or '.join(row.key_env)} is not set, and the file of keys has none",
+            hint=f"export {row.key_env[0]}=..., or: llmcli keys set {row.name}; to try without: llmcli -m test hello",
+            kind="credentials",
+        )
+    return None
+
+
+def key_sources(row: Provider, environ: Mapping[str, str]) -> list[str]:
+    """All places that have a key for the row, in the order in which `key_for` looks: variable, setting, file.
+
+    Runs no command. Raises SettingsError where the file of keys cannot be used.
+    """
+    found = [name for name in row.key_env if environ.get(name, "").strip()]
+    if row.key_command:
+        found.append(f"providers.{row.name}.key_command")
+    path = keys_path(environ)
+    return found + ([str(path)] if row.name in read_keys(path) else [])
+
+
+def _run_key_command(row: Provider) -> str:
+    failed: str | None
+    try:
+        command = shlex.split(row.key_command or "")
+        done = subprocess.run(command or ["false"], capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        failed = (done.stderr.strip() or f"exit code {done.returncode}") if done.returncode else None
+    except (OSError, ValueError) as error:
+        failed = str(error)
+    if failed:
+        hint = f"run the command of providers.{row.name} in the settings file by hand"
+        raise SettingsError(f"{row.name}: key_command failed: {failed}", hint=hint, kind="credentials")
+    return done.stdout
+
+
+def clean_key(text: str, source: str) -> str:
+    """The key without white space around it. Raises SettingsError, which names the source, where it cannot be one."""
+    key = text.strip()
+    if not key:
+        raise SettingsError(f"no API key in {source}", kind="credentials")
+    if not (key.isascii() and key.isprintable() and " " not in key):
+        raise SettingsError(
+            f"{source} holds something that cannot be an API key",
+            hint="a key is one word of plain ASCII characters: look for quotes, spaces or a second line",
+            kind="credentials",
+        )
+    return key
+
+
+def keys_in(environ: Mapping[str, str], rows: Mapping[str, Provider]) -> frozenset[str]:
+    """Every key that the environment holds."""
+    return frozenset(environ.get(name, "").strip() for row in rows.values() for name in row.key_env)

@@ -1,0 +1,82 @@
+"""Find the provider row and the model of a name such as `openai:gpt-6-luna`."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from llmcli.errors import UserError
+from llmcli.providers.table import PROVIDERS, Provider
+
+# Bare names that need no prefix (the reference documents' rule); anything else is asked to name its provider.
+_BARE_NAMES = {"gpt": "openai", "o1": "openai", "o3": "openai", "claude": "anthropic", "gemini": "google-gla"}
+
+
+# What a suffix of an OpenAI-family prefix forces.
+_FORCED = {"-chat": "openai", "-responses": "openai-responses"}
+
+
+# Providers that are no more, and what to say of them.
+_GONE = {"github": "GitHub Models was retired on 2026-07-30"}
+
+
+def find_provider(prefix: str, rows: Mapping[str, Provider] = PROVIDERS) -> Provider:
+    """The row of a prefix or an alias; `-chat` or `-responses` after one of the OpenAI family forces the protocol.
+
+    Raises UserError, with the nearest name, for an unknown one.
+    """
+    for suffix, protocol in (("", None), *_FORCED.items()):
+        for row in rows.values():
+            if prefix in (name + suffix for name in row.names):
+                if protocol is None:
+                    return row
+                if row.protocol in _FORCED.values():
+                    return replace(row, protocol=protocol, home_protocol=None)
+    if prefix in _GONE:
+        raise UserError(f"Unknown provider: {prefix}: {_GONE[prefix]}", hint="`llmcli providers` lists the others")
+    names = [name for row in rows.values() for name in row.names]
+    raise UserError(
+        f"Unknown provider: {prefix}",
+        hint=_did_you_mean(prefix.lower(), names) or "`llmcli providers` lists them all",
+    )
+
+
+def split_model(name: str, rows: Mapping[str, Provider] = PROVIDERS) -> tuple[Provider, str]:
+    """The row and the model of `provider:model`, split at the first colon; a provider alone means its default model.
+
+    Raises UserError, with the nearest name, for an unknown provider or a bare name that belongs to none.
+    """
+    prefix, colon, model = name.strip().partition(":")
+    if not colon:
+        alone = next((row for row in rows.values() if prefix in row.names), None)
+        bare = next((owner for start, owner in _BARE_NAMES.items() if prefix.startswith(start)), None)
+        if alone is None and bare is None:
+            known = [f"{row.name}:{model}" for row in rows.values() for model in row.models]
+            nearest = difflib.get_close_matches(prefix, [full.partition(":")[2] for full in known], 1, 0.7)
+            hint = next((f"did you mean {full}?" for full in known if full.partition(":")[2] in nearest), None)
+            hint = hint or _did_you_mean(prefix, list(rows))
+            raise UserError(f"Unknown model: {name}", hint=hint or "write it as provider:model; see `llmcli providers`")
+        row, model = (alone, "") if alone else (find_provider(bare or "", rows), prefix)
+    else:
+        row = find_provider(prefix, rows)
+    model = model or next(iter(row.models), "")
+    if not model:
+        raise UserError(f"{row.name} has no default model", hint=f"name one: -m {row.name}:MODEL")
+    return row, model
+
+
+def _did_you_mean(word: str, names: Iterable[str]) -> str | None:
+    near = difflib.get_close_matches(word, list(names), 1, 0.6)
+    return f"did you mean {near[0]}?" if near else None
+
+
+def models_like(incomplete: str, rows: Mapping[str, Provider]) -> list[str]:
+    """See `complete_model`, with the rows of the settings file as well."""
+    return [
+        full
+        for row in rows.values()
+        for name in row.names
+        for full in (f"{name}:", *(f"{name}:{model}" for model in row.models))
+        if full.startswith(incomplete) and (full != incomplete or not row.models)
+    ]

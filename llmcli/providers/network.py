@@ -1,0 +1,160 @@
+"""How the outside is reached: which proxy, and whose certificates are trusted; what is wrong with them is said here.
+
+A proxy is the one given (--proxy, LLMCLI_PROXY, settings), else HTTPS_PROXY or HTTP_PROXY, else ALL_PROXY, in lower or
+upper case, else the system's. NO_PROXY goes before all of them, and `none` in the place of a proxy means none.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from llmcli.errors import SettingsError, UserError
+from llmcli.secrets import url_secrets
+
+if TYPE_CHECKING:
+    from httpcore2 import NetworkBackend
+
+__all__ = [
+    "PLAIN",
+    "Network",
+    "Proxy",
+    "fault_of",
+]
+
+_SCHEMES = ("http", "https", "socks5", "socks5h")
+_PORTS = {"http": 80, "https": 443}
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """A proxy in force, and who named it. As text it has no password."""
+
+    url: str
+    source: str
+
+    def __str__(self) -> str:
+        """`http://proxy:3128 (HTTPS_PROXY)`."""
+        scheme, _, rest = self.url.partition("://")
+        return f"{scheme}://{rest.rpartition('@')[2].rstrip('/')} ({self.source})"
+
+
+@dataclass(frozen=True)
+class Network:
+    """What the person says of the way out, and where it was said; None: as the environment says.
+
+    The certificates of `ca_file` are trusted besides those of the system. `backend` is how to connect, where that is
+    not as usual.
+    """
+
+    proxy: str | None = None
+    proxy_from: str = "--proxy"
+    ca_file: str | None = None
+    ca_file_from: str = "--ca-file"
+    backend: NetworkBackend | None = None
+
+    def proxy_to(self, url: str) -> Proxy | None:
+        """The proxy on the way to an address. Raises UserError or SettingsError where it is none."""
+        if self.proxy == "none":
+            return None
+        if self.proxy:
+            found = _checked(self.proxy, self.proxy_from)  # also where it is not used: a mistake is a mistake
+        elif named := _from_environment(urlsplit(url).scheme):
+            found = _checked(*named)
+        else:
+            return None
+        return None if _is_exempt(url) else found
+
+    def certificates(self) -> str | None:
+        """What `ca_file` holds. Raises UserError or SettingsError where it cannot be read, or holds no certificate."""
+        if not self.ca_file:
+            return None
+        fault = fault_of(self.ca_file_from)
+        try:
+            content = Path(os.path.expanduser(self.ca_file)).read_bytes()
+        except (OSError, ValueError) as error:
+            why = error.strerror if isinstance(error, OSError) else error
+            raise fault(f"{self.ca_file_from}: cannot read {self.ca_file}: {why}") from error
+        if b"-----BEGIN CERTIFICATE-----" not in content or not content.isascii():
+            raise fault(
+                f"{self.ca_file_from}: {self.ca_file} holds no certificate",
+                hint="it must be PEM text: -----BEGIN CERTIFICATE----- and so on",
+            )
+        return content.decode()
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """What must never be shown: the passwords of proxies."""
+        from urllib.request import getproxies
+
+        urls = (value for name, value in getproxies().items() if name != "no")
+        return url_secrets(*filter(None, (self.proxy, *urls)))
+
+
+# As the environment says.
+PLAIN = Network()
+
+
+def _from_environment(scheme: str) -> tuple[str, str] | None:
+    from urllib.request import getproxies
+
+    proxies = getproxies()
+    for name in (scheme, "all"):
+        if url := proxies.get(name):
+            variable = f"{name}_proxy"
+            names = [known for known in (variable, variable.upper()) if os.environ.get(known)]
+            return url, next(iter(names), "the system's settings")
+    return None
+
+
+def _checked(given: str, source: str) -> Proxy:
+    url = given if "://" in given else f"http://{given}"
+    url = re.sub(r"^socks://", "socks5://", url)
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in _SCHEMES and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        good = False
+    if not good or not url.isprintable() or not url.isascii() or " " in url or parts.path.strip("/"):
+        shown = f"...@{given.rpartition('@')[2]}" if "@" in given else given
+        raise fault_of(source)(
+            f"{source}: not the address of a proxy: {shown!r}",
+            hint=f"give one like http://host:3128 ({', '.join(_SCHEMES)}), or none",
+        )
+    return Proxy(url, source)
+
+
+def fault_of(source: str) -> type[UserError] | type[SettingsError]:
+    """The error for what is wrong with a value that came from there: an option is wrong use, all else a setting."""
+    return UserError if source.startswith("--") else SettingsError
+
+
+def _is_exempt(url: str) -> bool:
+    """Whether NO_PROXY names the host: itself, a domain above it, a network it is in; perhaps with a port; or all."""
+    from urllib.request import getproxies
+
+    parts = urlsplit(url)
+    host, port = parts.hostname or "", parts.port or _PORTS.get(parts.scheme)
+    entries = re.split(r"[,\s]+", getproxies().get("no", "").lower())
+    return any(entry == "*" or _is_in(host, port, entry) for entry in filter(None, entries))
+
+
+def _is_in(host: str, port: int | None, entry: str) -> bool:
+    with_port = re.fullmatch(r"(?:\[(?P<six>.*)\]|(?P<bare>[^:]*))(?::(?P<port>\d+))?", entry)
+    bare = with_port["six"] or with_port["bare"] if with_port else entry
+    if with_port and with_port["port"] and with_port["port"] != str(port):
+        return False
+    try:
+        network = ipaddress.ip_network(bare, strict=False)
+    except ValueError:
+        name = bare.removeprefix("*").lstrip(".")
+        return host == name or host.endswith(f".{name}")
+    try:
+        return ipaddress.ip_address(host) in network
+    except ValueError:
+        return False

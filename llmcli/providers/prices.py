@@ -1,0 +1,141 @@
+"""Which models are known without asking anybody, with their context windows and what they cost, as far as known.
+
+The figures come from genai-prices, a list that is part of that package: nothing is fetched, and what it says of money
+is an estimate. It takes a fifth of a second to load, so it is imported where it is asked.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from llmcli.providers.lookup import split_model
+from llmcli.providers.table import PROVIDERS, Provider
+from llmcli.usage import Usage
+
+if TYPE_CHECKING:
+    from genai_prices.types import MatchLogic, ModelInfo
+
+__all__ = ["KnownModel", "context_window", "cost_of", "known_models", "load_prices"]
+
+
+@dataclass(frozen=True)
+class KnownModel:
+    """A model of a provider, None for what is not known.
+
+    The window is in tokens, the prices in USD per million tokens; where they are `tiered`, they rise with the length
+    of the prompt, and the lowest ones stand here.
+    """
+
+    provider: str
+    model: str
+    context_window: int | None = None
+    input_usd: Decimal | None = None
+    output_usd: Decimal | None = None
+    tiered: bool = False
+
+
+def load_prices() -> None:
+    """Load the list, so that who asks later need not wait; any thread may."""
+    from genai_prices.data_snapshot import get_snapshot
+
+    get_snapshot()
+
+
+def known_models(row: Provider) -> list[KnownModel]:
+    """The models that the row names, its default first, then those that the price list has besides."""
+    from genai_prices.data_snapshot import get_snapshot
+
+    now = datetime.now(UTC)
+    snapshot = get_snapshot()
+    try:
+        priced = snapshot.find_provider(None, row.price_id or row.name, None)
+    except LookupError:
+        return [KnownModel(row.name, name) for name in row.models]
+    own = {name: priced.find_model(name, all_providers=snapshot.providers) for name in row.models}
+    # Where the row spells a model otherwise than the price list does, the row's spelling stands alone.
+    told = {info.id for info in own.values() if info}
+    rest = {
+        name: info
+        for info in priced.models
+        if not info.deprecated and info.id not in told and not _is_foreign(row, info) and (name := _name(info))
+    }
+    return [_with_figures(row, name, info, now) for name, info in (own | rest).items()]
+
+
+def cost_of(model: str, usage: Usage, rows: Mapping[str, Provider] = PROVIDERS) -> float | None:
+    """The USD for a usage of `provider:model`: as told, else by estimate; 0 where nobody sends a bill.
+
+    None where the price list does not have the model, or where the provider did not tell the tokens in and out.
+    """
+    if usage.cost is not None:
+        return usage.cost
+    row, name = split_model(model, rows)
+    if row.is_free:
+        return 0.0
+    if usage.request_tokens is None or usage.response_tokens is None:
+        return None
+    from genai_prices import Usage as Counts
+    from genai_prices import calc_price
+
+    details = usage.details or {}
+    counts = Counts(
+        input_tokens=usage.request_tokens,
+        output_tokens=usage.response_tokens,
+        cache_read_tokens=details.get("cached_tokens"),
+        cache_write_tokens=details.get("cache_write_tokens"),
+    )
+    try:
+        return float(calc_price(counts, name, provider_id=row.price_id or row.name).total_price)
+    except (LookupError, ValueError):  # not in the list, or counts that contradict each other
+        return None
+
+
+def context_window(model: str, rows: Mapping[str, Provider] = PROVIDERS) -> int | None:
+    """The tokens that `provider:model` can hold; None where the price list does not tell."""
+    from genai_prices.data_snapshot import get_snapshot
+
+    row, name = split_model(model, rows)
+    try:
+        _, info = get_snapshot().find_provider_model(name, None, row.price_id or row.name, None)
+    except LookupError:
+        return None
+    return info.context_window
+
+
+def _with_figures(row: Provider, name: str, info: ModelInfo | None, now: datetime) -> KnownModel:
+    if info is None:
+        return KnownModel(row.name, name)
+    price = info.get_prices(now)
+    told = [price.input_mtok, price.output_mtok]
+    first, second = (value if value is None or isinstance(value, Decimal) else value.base for value in told)
+    return KnownModel(row.name, name, info.context_window, first, second, told != [first, second])
+
+
+def _is_foreign(row: Provider, info: ModelInfo) -> bool:
+    """Whether the price list has it under this provider although our protocol does not reach it: Claude on Vertex."""
+    return row.protocol in ("gemini", "vertex") and info.id.startswith("claude-")
+
+
+def _name(info: ModelInfo) -> str | None:
+    """What to write after the provider; None where the price list has only a pattern of names.
+
+    The list's own id is a name that the vendor takes, unless its own rule says otherwise. Bedrock's `regional.` stands
+    for us., eu. and so on.
+    """
+    names = (re.sub(r"^regional\.", "us.", info.id), *_exact_names(info.match))
+    return next((name for name in names if info.is_match(name) and not name.endswith("-")), None)
+
+
+def _exact_names(rule: MatchLogic) -> Iterator[str]:
+    from genai_prices.types import ClauseEquals, ClauseOr
+
+    if isinstance(rule, ClauseEquals):
+        yield rule.equals
+    elif isinstance(rule, ClauseOr):
+        for one in rule.or_:
+            yield from _exact_names(one)

@@ -1,0 +1,328 @@
+"""The table of providers: who they are, where they live, which key opens them, and how they differ in data.
+
+One row is one vendor; a vendor that speaks a known protocol needs nothing else. How a protocol is spoken stands in
+`llmcli/models/`. Sources: the vendors' API documentation, and the recordings that `tests/test_recorded.py` replays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from urllib.parse import urlsplit
+
+from llmcli.errors import SettingsError
+from llmcli.providers.network import PLAIN, Network
+
+__all__ = [
+    "PROVIDERS",
+    "Provider",
+]
+
+
+@dataclass(frozen=True)
+class Provider:
+    """One vendor.
+
+    `name` is the canonical prefix; `protocol` how it is spoken to, `home_protocol` the same at the vendor's own
+    address where that differs; `base_url` the vendor's own address, `address` the one in force ({region} is filled in
+    later); `key_env` the variables that may hold the key, best first (none: no key needed), `other_login` another way
+    in, and `login_env` the variables that show it to be open; `base_url_env` the vendor's own variables for the
+    address, `host_env` the same where only a host or a root may stand in it; `models` a short list for completion and
+    hints whose first is the default; `price_id` the name in price lists where it is not the same.
+
+    The rest are quirks: `key_optional` (used where there is one), `compatible` (the row also stands for any server of
+    its protocol: at another address it is another vendor, which needs no key and gets none of this vendor's headers),
+    `max_tokens_field`, `seed_field`, `effort_field`, `user_field` (where the request body wants them; a dot nests,
+    None: nowhere), `stream_usage` (usage in streams must be asked for), `env_headers` (header: variable),
+    `custom_headers_env` (a variable of `Name: value` lines), `headers` (always sent), `key_command` (prints the key),
+    `start_hint` (how to start it), `deployments` (Azure's addresses and key header). `network` is the way to it.
+    """
+
+    name: str
+    protocol: str
+    base_url: str = ""
+    key_env: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    price_id: str | None = None
+    base_url_env: tuple[str, ...] = ()
+    host_env: str | None = None
+    home_protocol: str | None = None
+    key_optional: bool = False
+    compatible: bool = False
+    max_tokens_field: str = "max_tokens"
+    seed_field: str = "seed"
+    effort_field: str = "reasoning_effort"
+    user_field: str | None = "user"
+    stream_usage: bool = True
+    env_headers: Mapping[str, str] = field(default_factory=dict)
+    custom_headers_env: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    key_command: str | None = None
+    start_hint: str | None = None
+    deployments: bool = False
+    other_login: str | None = None
+    login_env: tuple[str, ...] = ()
+    address: str = ""
+    network: Network = PLAIN
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The canonical prefix, then the aliases."""
+        return (self.name, *self.aliases)
+
+    @property
+    def address_variable(self) -> str:
+        """The variable of ours that replaces the address."""
+        return f"LLMCLI_{self.name.upper().replace('-', '_')}_BASE_URL"
+
+    @property
+    def is_vendor(self) -> bool:
+        """Whether the address in force belongs to the vendor that the row is named after, or is a gateway to it."""
+        return not self.compatible or urlsplit(self.address).hostname == urlsplit(self.base_url).hostname
+
+    @property
+    def offline(self) -> bool:
+        """Whether it is no vendor at all."""
+        return self.protocol == "test"
+
+    @property
+    def is_free(self) -> bool:
+        """Whether nobody sends a bill: it is no vendor at all, or a server that the person starts."""
+        return self.offline or self.start_hint is not None
+
+    @property
+    def spoken(self) -> str:
+        """The protocol at the address in force."""
+        return self.home_protocol if self.home_protocol and self.is_vendor else self.protocol
+
+    @property
+    def needs_key(self) -> bool:
+        """Whether a request without a key is pointless."""
+        return bool(self.key_env or self.key_command) and not self.key_optional and self.is_vendor
+
+    def request_headers(self, environ: Mapping[str, str]) -> dict[str, str]:
+        """The headers that this row adds to a request, from its own fields and from `environ`."""
+        found: dict[str, str] = {}
+        if self.is_vendor:
+            found |= {header: environ[name] for header, name in self.env_headers.items() if environ.get(name)}
+            for line in environ.get(self.custom_headers_env or "", "").splitlines():
+                header, colon, value = line.partition(":")
+                if colon and header.strip():
+                    found[header.strip()] = value.strip()
+        for header, value in found.items():
+            if not (value + header).isascii() or not (value + header).isprintable() or " " in header:
+                raise SettingsError(f"{self.name}: a variable holds what cannot stand in the header {header!r}")
+        return found | dict(self.headers)
+
+
+_OPENAI = Provider(
+    "openai",
+    "openai",
+    "https://api.openai.com/v1",
+    ("OPENAI_API_KEY",),
+    models=("gpt-6-luna", "gpt-6-sol", "gpt-6-astra", "gpt-6.1-sol", "gpt-6.1-terra"),
+    base_url_env=("OPENAI_BASE_URL",),
+    home_protocol="openai-responses",
+    compatible=True,
+    max_tokens_field="max_completion_tokens",
+    env_headers={"OpenAI-Organization": "OPENAI_ORG_ID", "OpenAI-Project": "OPENAI_PROJECT_ID"},
+    custom_headers_env="OPENAI_CUSTOM_HEADERS",
+)
+_ANTHROPIC = Provider(
+    "anthropic",
+    "anthropic",
+    "https://api.anthropic.com",
+    ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"),
+    models=("claude-haiku-5-5", "claude-sonnet-5-5", "claude-opus-5-5", "claude-fable-5-2", "claude-mythos-5-2"),
+    base_url_env=("ANTHROPIC_BASE_URL",),
+    custom_headers_env="ANTHROPIC_CUSTOM_HEADERS",
+)
+_OLLAMA = Provider(
+    "ollama",
+    "openai",
+    "http://localhost:11434/v1",
+    ("OLLAMA_API_KEY",),
+    models=("llama3.2", "qwen3", "gpt-oss:20b"),
+    base_url_env=("OLLAMA_BASE_URL",),
+    host_env="OLLAMA_HOST",
+    key_optional=True,
+    start_hint="start it with `ollama serve`, and fetch the model with `ollama pull {model}`",
+)
+_OPENROUTER = Provider(
+    "openrouter",
+    "openai",
+    "https://openrouter.ai/api/v1",
+    ("OPENROUTER_API_KEY",),
+    models=("openai/gpt-6-luna", "anthropic/claude-haiku-5.5", "~openai/gpt-latest", "~x-ai/grok-latest"),
+    effort_field="reasoning.effort",
+    env_headers={"HTTP-Referer": "OPENROUTER_APP_URL", "X-Title": "OPENROUTER_APP_TITLE"},
+)
+# It sends usage unasked, and refuses fields that it does not know (docs.mistral.ai, recordings of 2026).
+_MISTRAL = Provider(
+    "mistral",
+    "openai",
+    "https://api.mistral.ai/v1",
+    ("MISTRAL_API_KEY",),
+    models=("mistral-small-latest", "mistral-medium-latest", "mistral-large-latest"),
+    seed_field="random_seed",
+    user_field=None,
+    stream_usage=False,
+)
+_GROQ = Provider(
+    "groq",
+    "openai",
+    "https://api.groq.com/openai/v1",
+    ("GROQ_API_KEY",),
+    models=("openai/gpt-oss-20b", "openai/gpt-oss-120b", "qwen/qwen3.8-27b", "groq/compound"),
+    host_env="GROQ_BASE_URL",
+)
+
+
+def _chat(name: str, address: str, keys: tuple[str, ...], models: tuple[str, ...] = (), **more: object) -> Provider:
+    """A row of a vendor that speaks plain Chat Completions."""
+    return replace(Provider(name, "openai", address, keys, models=models), **more)  # type: ignore[arg-type]  # fields by name
+
+
+_AZURE = Provider(
+    "azure",
+    "openai",
+    "",
+    ("AZURE_OPENAI_API_KEY", "AZURE_OPENAI_AD_TOKEN"),
+    base_url_env=("AZURE_OPENAI_ENDPOINT",),
+    max_tokens_field="max_completion_tokens",
+    deployments=True,
+)
+_GEMINI = Provider(
+    "google-gla",
+    "gemini",
+    "https://generativelanguage.googleapis.com",
+    ("GOOGLE_API_KEY", "GEMINI_API_KEY"),
+    ("google", "gemini"),
+    ("gemini-3.8-flash", "gemini-3.5-flash-lite", "gemini-4-argon", "gemini-4-carbon"),
+    price_id="google",
+)
+_VERTEX = Provider(
+    "google-vertex",
+    "vertex",
+    "https://{region}-aiplatform.googleapis.com",
+    (),
+    ("google-cloud", "vertexai", "vertex"),
+    ("gemini-3.8-flash", "gemini-3.5-flash-lite"),
+    price_id="google",
+    other_login="Google application default credentials, or --service-account",
+)
+_BEDROCK = Provider(
+    "bedrock",
+    "bedrock",
+    "https://bedrock-runtime.{region}.amazonaws.com",
+    ("AWS_BEARER_TOKEN_BEDROCK",),
+    models=("us.amazon.nova-2-lite-v1:0", "global.anthropic.claude-haiku-5-5"),
+    price_id="aws",
+    base_url_env=("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", "AWS_ENDPOINT_URL"),
+    key_optional=True,
+    other_login="AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile or a role",
+    login_env=("AWS_ACCESS_KEY_ID",),
+)
+_COHERE = Provider(
+    "cohere",
+    "cohere",
+    "https://api.cohere.com",
+    ("CO_API_KEY",),
+    models=("command-a-plus-05-2026", "command-a-03-2025"),
+    base_url_env=("CO_BASE_URL",),
+)
+# Where the vendor recommends Responses, one line more than a Chat Completions row: the protocol.
+_META = Provider("meta", "openai-responses", "https://api.meta.ai/v1", ("META_API_KEY",), models=("muse-spark-1.3",))
+
+_ROWS = (
+    _OPENAI,
+    _ANTHROPIC,
+    _GEMINI,
+    _VERTEX,
+    _BEDROCK,
+    _AZURE,
+    _COHERE,
+    _META,
+    Provider("test", "test", models=("test", "echo", "markdown", "thinking", "slow", "cut", "error-429")),
+    _chat(
+        "alibaba", "https://dashscope-intl.aliyuncs.com/compatible-mode/v1", ("ALIBABA_API_KEY", "DASHSCOPE_API_KEY")
+    ),
+    _chat("cerebras", "https://api.cerebras.ai/v1", ("CEREBRAS_API_KEY",), ("gpt-oss-120b",)),
+    _chat("crusoe", "https://api.inference.crusoecloud.com/v1", ("CRUSOE_API_KEY",)),
+    _chat(
+        "deepseek",
+        "https://api.deepseek.com",
+        ("DEEPSEEK_API_KEY",),
+        ("deepseek-flash", "deepseek-v4-pro"),
+    ),
+    _chat(
+        "fireworks",
+        "https://api.fireworks.ai/inference/v1",
+        ("FIREWORKS_API_KEY",),
+        ("accounts/fireworks/models/minimax-m3", "accounts/fireworks/models/qwen3p8-max"),
+    ),
+    _GROQ,
+    _chat("heroku", "https://us.inference.heroku.com/v1", ("HEROKU_INFERENCE_KEY",)),
+    _chat("huggingface", "https://router.huggingface.co/v1", ("HF_TOKEN",), ("openai/gpt-oss-20b", "zai-org/GLM-5.3")),
+    _chat("litellm", "", ("LITELLM_API_KEY",), base_url_env=("LITELLM_BASE_URL",), key_optional=True),
+    _chat(
+        "lmstudio",
+        "http://localhost:1234/v1",
+        ("LMSTUDIO_API_KEY",),
+        key_optional=True,
+        start_hint="start its server with `lms server start`",
+    ),
+    _MISTRAL,
+    _chat(
+        "moonshotai",
+        "https://api.moonshot.ai/v1",
+        ("MOONSHOTAI_API_KEY", "MOONSHOT_API_KEY"),
+        ("kimi-k3", "kimi-k3.1-pro"),
+    ),
+    _chat("nebius", "https://api.tokenfactory.nebius.com/v1", ("NEBIUS_API_KEY",)),
+    _chat("novita", "https://api.novita.ai/openai/v1", ("NOVITA_API_KEY",), ("zai-org/glm-5.3-flash",)),
+    _OLLAMA,
+    _OPENROUTER,
+    _chat(
+        "ovhcloud",
+        "https://oai.endpoints.kepler.ai.cloud.ovh.net/v1",
+        ("OVHCLOUD_API_KEY",),
+        ("gpt-oss-20b",),
+    ),
+    Provider(
+        "perplexity",
+        "openai-responses",
+        "https://api.perplexity.ai/v1",
+        ("PERPLEXITY_API_KEY", "PPLX_API_KEY"),
+        models=("perplexity/sonar", "perplexity/sonar-pro"),
+    ),
+    _chat("sambanova", "https://api.sambanova.ai/v1", ("SAMBANOVA_API_KEY",)),
+    _chat(
+        "together",
+        "https://api.together.xyz/v1",
+        ("TOGETHER_API_KEY",),
+        ("zai-org/GLM-5.3-Flash", "zai-org/GLM-5.3"),
+    ),
+    _chat("vercel", "https://ai-gateway.vercel.sh/v1", ("VERCEL_AI_GATEWAY_API_KEY",), ("openai/gpt-6-luna",)),
+    _chat(
+        "vllm",
+        "",
+        ("VLLM_API_KEY",),
+        base_url_env=("VLLM_BASE_URL",),
+        key_optional=True,
+        start_hint="start it with `vllm serve {model}`",
+    ),
+    Provider(
+        "xai",
+        "openai-responses",
+        "https://api.x.ai/v1",
+        ("XAI_API_KEY",),
+        ("grok",),
+        ("grok-4.7", "grok-4.3"),
+        price_id="x-ai",
+    ),
+    _chat("zai", "https://api.z.ai/api/paas/v4", ("ZAI_API_KEY",), ("glm-5.3-flash", "glm-5.3")),
+)
+
+PROVIDERS: Mapping[str, Provider] = {row.name: row for row in _ROWS}

@@ -1,0 +1,152 @@
+"""The two output streams: bytes for pipes, harmless text for terminals, and a closed pipe that ends in silence."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext, suppress
+from typing import TextIO
+
+from llmcli.errors import ClosedPipe, FallbackExceptionGroup, LlmcliError
+from llmcli.secrets import redact
+
+__all__ = ["Stderr", "Stdout", "harmless"]
+
+# C0 and C1 controls but newline and tab, the marks that turn the direction of writing around, and lines' other ends.
+_HARMFUL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+
+
+def harmless(text: str) -> str:
+    """The text without the characters that steer a terminal."""
+    return _HARMFUL.sub("", text)
+
+
+def _abandon(stream: TextIO) -> None:
+    """Point a stream at nothing, so that the interpreter's last flush does not fail as well."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _size(stream: TextIO | None) -> tuple[int, int]:
+    """Columns and rows of a terminal, now; COLUMNS, or else 80, and 24 where there is none that tells."""
+    with suppress(OSError, AttributeError):
+        size = os.get_terminal_size(stream.fileno() if stream else -1)
+        if size.columns and size.lines:
+            return size.columns, size.lines
+    columns = os.environ.get("COLUMNS", "")
+    return int(columns) if columns.isdecimal() and int(columns) else 80, 24
+
+
+class Stdout:
+    """Standard output: a pipe or a file gets the text's bytes as they are, a terminal gets it harmless."""
+
+    def __init__(self) -> None:
+        self.is_terminal = sys.stdout is not None and sys.stdout.isatty()
+        if sys.stdout is not None:
+            with suppress(OSError):
+                os.set_blocking(sys.stdout.fileno(), True)  # else a slow reader costs text
+
+    def write(self, text: str) -> None:
+        """Write and flush. Raises ClosedPipe when the reader has left, LlmcliError when the text cannot be kept."""
+        self.steer(harmless(text) if self.is_terminal else text)
+
+    def steer(self, text: str) -> None:
+        """Write and flush what may hold escape sequences, all of them ours; raises as `write` does."""
+        if sys.stdout is None:
+            raise LlmcliError("stdout is closed", hint="send it somewhere: llmcli ... >file")
+        try:
+            # What is no text (a file's odd name, half an emoji) is shown as an escape, which JSON reads as one too.
+            sys.stdout.buffer.write(text.encode("utf-8", "backslashreplace"))
+            sys.stdout.buffer.flush()
+        except BrokenPipeError:
+            _abandon(sys.stdout)
+            raise ClosedPipe("stdout was closed by its reader") from None
+        except OSError as error:
+            _abandon(sys.stdout)
+            raise LlmcliError(f"cannot write to stdout: {error.strerror}", kind="output") from error
+
+    def size(self) -> tuple[int, int]:
+        """Columns and rows: see `_size`."""
+        return _size(sys.stdout)
+
+    def flush(self) -> None:
+        """See to it that what others have printed is out; raises as `write` does."""
+        if sys.stdout is not None:
+            self.write("")
+
+
+class Stderr:
+    """Standard error: lines about the reply, dim where the terminal can, nothing but errors with `quiet`.
+
+    None of the `secrets` gets through. `is_live` is a terminal whose rows may change after they were written;
+    `at_start` tells whether the next character begins a line. Whoever draws such rows sets `room`: they are off the
+    screen as long as something else is written.
+    """
+
+    def __init__(self, *, quiet: bool = False, color: bool | None = None) -> None:
+        self.is_terminal = sys.stderr is not None and sys.stderr.isatty()
+        self.is_live = self.is_terminal and not quiet and os.environ.get("TERM") != "dumb"
+        self.at_start = True
+        self.room: Callable[[], AbstractContextManager[None]] = nullcontext
+        self.secrets: frozenset[str] = frozenset()
+        self._quiet = quiet
+        self.color(color)
+
+    def color(self, wanted: bool | None) -> None:
+        """Use colour, or not; None: as NO_COLOR and TERM say."""
+        plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+        self._styled = self.is_terminal and (not plain if wanted is None else wanted)
+
+    def write(self, text: str, *, dim: bool = False) -> None:
+        """Write text as it comes; a stderr that nobody reads is no reason to fail."""
+        text = self.shown(text)
+        if text:
+            with self.room():
+                self.at_start = text.endswith("\n")
+                self.steer(self.dimmed(text) if dim else text)
+
+    def shown(self, text: str) -> str:
+        """The text without what steers a terminal, and without the secrets."""
+        return harmless(redact(text, self.secrets))
+
+    def dimmed(self, text: str) -> str:
+        """The text as it is dimmed on this terminal."""
+        return f"\x1b[2m{text}\x1b[22m" if self._styled else text
+
+    def steer(self, text: str) -> None:
+        """Write what may hold escape sequences, all of them ours; never fails."""
+        if sys.stderr is None:
+            return
+        try:
+            sys.stderr.write(text)
+            sys.stderr.flush()
+        except UnicodeError:
+            self.steer(text.encode("ascii", "backslashreplace").decode())
+        except OSError:
+            _abandon(sys.stderr)
+
+    def size(self) -> tuple[int, int]:
+        """Columns and rows: see `_size`."""
+        return _size(sys.stderr)
+
+    def line(self, text: str, *, dim: bool = False) -> None:
+        """A line of its own; not with --quiet."""
+        if not self._quiet:
+            self.fresh_line()
+            self.write(f"{text}\n", dim=dim)
+
+    def error(self, error: LlmcliError) -> None:
+        """What went wrong, and what to do."""
+        self.fresh_line()
+        self.write(f"error: {' '.join(error.message.split())}\n")
+        if isinstance(error, FallbackExceptionGroup):
+            for one in error.exceptions:
+                self.write(f"  - {' '.join(one.message.split())}\n")
+        if error.hint:
+            self.write(f"hint: {error.hint}\n")
+
+    def fresh_line(self) -> None:
+        """End a line that was begun."""
+        if not self.at_start:
+            self.write("\n")

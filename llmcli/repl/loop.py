@@ -1,0 +1,127 @@
+"""The interactive session: a line is read, a reply is shown, until the person leaves."""
+
+from __future__ import annotations
+
+import os
+import threading
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from llmcli import __version__
+from llmcli.attachments import read_attachments
+from llmcli.config.load import Setting, load_config
+from llmcli.errors import Interrupted, LlmcliError, Stopped, UserError
+from llmcli.factory import Options, open_conversation
+from llmcli.inputs import Stdin, fenced, read_text
+from llmcli.messages import UserPromptPart
+from llmcli.paths import private_file
+from llmcli.render import Stderr, Stdout
+from llmcli.repl.commands import run_command
+from llmcli.repl.session import Over, Session, refuse_json
+from llmcli.repl.totals import bar
+from llmcli.signals import catch_signals, one_interrupt
+
+if TYPE_CHECKING:
+    from llmcli.repl.prompt_line import Line
+
+__all__ = ["chat"]
+
+
+def chat(options: Options) -> int:
+    """Hold a session, and return the exit code. Whatever went wrong has then been said."""
+    stdout, stderr = Stdout(), Stderr(quiet=options.quiet, color=options.color)
+    catch_signals(second_leaves=False)
+    try:
+        session = _open(options, stdout, stderr)
+        return _talk(session, _line(session))
+    except KeyboardInterrupt as stop:
+        return Interrupted.by(stop).exit_code
+    except Over as over:
+        return over.exit_code
+    except LlmcliError as error:
+        stderr.error(error)
+        return error.exit_code
+
+
+def _open(options: Options, stdout: Stdout, stderr: Stderr) -> Session:
+    """The session; names, keys and files are known to be in order, and no SDK is imported yet."""
+    if options.no_input:
+        raise UserError("a session asks for prompts, and --no-input forbids it", hint='give a prompt: llmcli "..."')
+    if not Stdin().is_terminal:
+        raise UserError("a session needs a keyboard, and stdin is no terminal", hint="leave out chat: llmcli <FILE")
+    if not (stdout.is_terminal or stderr.is_terminal):
+        raise UserError("a session needs a screen, and neither stdout nor stderr is a terminal")
+    refuse_json(options.format)
+    config = load_config(options.settings())
+    if config["format"] in ("json", "ndjson"):  # meant for scripts
+        config = replace(config, settings={**config.settings, "format": Setting("auto", "default")})
+    stderr.color(config["color"])
+    name, chosen_because = config.model_name(os.environ)
+    if chosen_because:
+        stderr.line(f"note: {chosen_because}")
+    stdin = Stdin(used_by="the session")
+    conversation = open_conversation(options, config, name, stdin, stderr, later=True)
+    session = Session(options, config, name, conversation, stdin, stdout, stderr)
+    session.files = [fenced(path, read_text(path, "--file", stdin)) for path in options.file or ()]
+    session.attachments += read_attachments(options.attach or (), "--attach", stdin)
+    return session
+
+
+def _line(session: Session) -> Line:
+    """The input line. When it is first on the screen, the SDK and the price list are loaded behind it."""
+    from llmcli.repl.completer import SessionCompleter
+    from llmcli.repl.prompt_line import Line
+
+    try:
+        history = private_file("state", "prompt_history")
+    except OSError as error:
+        history = None
+        session.stderr.line(f"note: prompts are not kept for next time: {error.strerror}: {error.filename}")
+    line = Line(
+        history,
+        completer=SessionCompleter(session),
+        bar=lambda: bar(session),
+        to_stdout=session.stdout.is_terminal,
+        color=session.config["color"],
+        when_shown=lambda: threading.Thread(target=load, daemon=True).start(),
+    )
+    session.say, session.to_terminal = line.say, line.raw
+
+    def load() -> None:
+        for step in (session.conversation.model.load, session.load):
+            with suppress(Exception):  # it fails again when somebody sends, and is told then
+                step()
+        line.redraw()
+
+    return line
+
+
+def _talk(session: Session, line: Line) -> int:
+    session.stderr.line(f"llmcli {__version__} · {session.model_name} · /help", dim=True)
+    while True:
+        line.say("")
+        text = None
+        try:
+            text = line.read(vi=session.config["edit_mode"] == "vi")
+            with one_interrupt(), line.quiet_keys():
+                _turn(session, text)
+        except EOFError:
+            return 0
+        except Stopped:
+            raise
+        except KeyboardInterrupt:
+            session.stderr.line("Ctrl-D or /exit leaves" if text is None else "interrupted", dim=True)
+        except LlmcliError as error:
+            session.stderr.error(error)
+
+
+def _turn(session: Session, text: str) -> None:
+    """One line of the person's: a command, or a prompt."""
+    if any("\ud800" <= char <= "\udfff" for char in text):  # how Python holds a byte that is not UTF-8
+        raise UserError("the prompt is not UTF-8; nothing was sent")
+    if text.startswith("/") and not text.startswith("//"):
+        run_command(session, text)
+    else:
+        words = "\n\n".join((*session.files, text.removeprefix("/") if text.startswith("//") else text))
+        session.send(UserPromptPart(words, tuple(session.attachments)))

@@ -1,0 +1,163 @@
+"""The input line: editing, history, keys, bottom bar. What the keys mean is stated in cli.md's terms in `KEYS`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from prompt_toolkit import PromptSession
+from prompt_toolkit.application import Application
+from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
+from prompt_toolkit.completion import Completer
+from prompt_toolkit.enums import DEFAULT_BUFFER, EditingMode
+from prompt_toolkit.filters import has_focus, is_searching, vi_navigation_mode
+from prompt_toolkit.history import FileHistory, InMemoryHistory
+from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.output import ColorDepth, create_output
+from prompt_toolkit.styles import Style
+
+from llmcli.render.streams import harmless
+
+__all__ = ["Line"]
+
+_STYLE = Style(
+    [
+        ("bottom-toolbar", "noreverse dim"),
+        ("mark", "bold"),
+        ("auto-suggestion", "dim"),
+    ]
+)
+_MENU_ROWS = 6
+
+
+class _History(FileHistory):
+    """The prompts of all sessions; a disk that is full costs no prompt."""
+
+    def store_string(self, string: str) -> None:
+        """See `History.store_string`."""
+        with suppress(OSError):
+            super().store_string(string)
+
+
+class Line:
+    """Reads what the person types.
+
+    `history` is a file that is there, None keeps prompts for this session only. `bar` gives the text of the bottom bar,
+    `when_shown` is called once, when the line is first on the screen. Where stdout is no terminal, all this is
+    on stderr.
+    """
+
+    def __init__(
+        self,
+        history: Path | None,
+        *,
+        completer: Completer,
+        bar: Callable[[], str],
+        to_stdout: bool,
+        color: bool | None,
+        when_shown: Callable[[], None],
+    ) -> None:
+        self._prompt: PromptSession[str] = PromptSession(
+            [("class:mark", "> ")],
+            output=None if to_stdout else create_output(always_prefer_tty=True),
+            history=_History(history) if history else InMemoryHistory(),
+            auto_suggest=AutoSuggestFromHistory(),
+            completer=completer,
+            complete_while_typing=False,
+            reserve_space_for_menu=_MENU_ROWS,
+            key_bindings=_keys(),
+            multiline=True,
+            prompt_continuation="  ",
+            bottom_toolbar=bar,
+            style=_STYLE,
+            color_depth=ColorDepth.DEPTH_1_BIT if color is False else None,
+            enable_suspend=True,
+            tempfile_suffix=".md",
+        )
+        self._when_shown: Callable[[], None] | None = when_shown
+        self._prompt.app.after_render += self._shown
+
+    def read(self, *, vi: bool) -> str:
+        """What was typed. Raises KeyboardInterrupt for Ctrl-C on an empty line, EOFError for Ctrl-D on one."""
+        return self._prompt.prompt(editing_mode=EditingMode.VI if vi else EditingMode.EMACS)
+
+    def say(self, text: str) -> None:
+        """Show lines to the person, where the input line is, without what steers a terminal."""
+        self._prompt.output.write(f"{harmless(text)}\n")
+        self._prompt.output.flush()
+
+    def raw(self, text: str) -> None:
+        """Send an escape sequence to the terminal."""
+        self._prompt.output.write_raw(text)
+        self._prompt.output.flush()
+
+    def redraw(self) -> None:
+        """Show the bar anew; from any thread, and nothing where no line is read."""
+        if loop := self._prompt.app.loop:
+            with suppress(RuntimeError):  # the line has just been sent
+                loop.call_soon_threadsafe(self._prompt.app.invalidate)
+
+    @contextmanager
+    def quiet_keys(self) -> Iterator[None]:
+        """What is typed inside is not echoed into the reply, and waits for the next line; Ctrl-C works."""
+        if sys.platform == "win32":
+            yield
+            return
+        import termios
+
+        terminal = self._prompt.input.fileno()
+        try:
+            before = termios.tcgetattr(terminal)
+        except termios.error:  # it has gone, and reading from it will say so
+            yield
+            return
+        quiet = [*before]
+        quiet[0] &= ~termios.ICRNL
+        quiet[3] = quiet[3] & ~(termios.ECHO | termios.ICANON) | termios.NOFLSH
+        try:
+            termios.tcsetattr(terminal, termios.TCSANOW, quiet)
+            yield
+        finally:
+            with suppress(termios.error):
+                termios.tcsetattr(terminal, termios.TCSANOW, before)
+
+    def _shown(self, app: Application[Any]) -> None:
+        if self._when_shown:
+            when_shown, self._when_shown = self._when_shown, None
+            when_shown()
+
+
+def _keys() -> KeyBindings:
+    keys = KeyBindings()
+    typing = has_focus(DEFAULT_BUFFER) & ~is_searching
+
+    @keys.add("enter", filter=typing)
+    def send(event: KeyPressEvent) -> None:
+        buffer = event.current_buffer
+        if buffer.complete_state and buffer.complete_state.current_completion:
+            buffer.complete_state = None  # takes what is chosen in the menu
+        elif buffer.text.strip():
+            buffer.validate_and_handle()
+
+    @keys.add("escape", "enter", filter=typing)
+    @keys.add("c-j", filter=typing)
+    def break_line(event: KeyPressEvent) -> None:
+        event.current_buffer.insert_text("\n")
+
+    @keys.add("c-c", filter=typing)
+    @keys.add("<sigint>", filter=typing)
+    def clear(event: KeyPressEvent) -> None:
+        if event.current_buffer.text:
+            event.current_buffer.reset()
+        else:
+            event.app.exit(exception=KeyboardInterrupt)
+
+    @keys.add("c-x", "c-e", filter=typing)
+    @keys.add("v", filter=typing & vi_navigation_mode)
+    def edit(event: KeyPressEvent) -> None:
+        event.current_buffer.open_in_editor(validate_and_handle=False)
+
+    return keys

@@ -1,0 +1,87 @@
+"""What a session has used so far: the bottom bar and /usage. Unknown is said, and is never zero."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from llmcli.conversation import Conversation
+from llmcli.messages import ModelResponse
+from llmcli.providers.prices import context_window
+from llmcli.render.streams import harmless
+from llmcli.render.usage_line import cost_in_words
+from llmcli.repl.session import Session
+from llmcli.usage import Usage
+
+__all__ = ["Spent", "bar", "spent"]
+
+
+@dataclass
+class Spent:
+    """Replies and tokens; `usd` as far as it is known (None: not at all), `unpriced` replies are missing from it.
+
+    `told` says that the vendors themselves said so.
+    """
+
+    usage: Usage
+    usd: float | None = None
+    unpriced: int = 0
+    told: bool = True
+
+    def add(self, usage: Usage, usd: float | None) -> None:
+        """One more reply."""
+        self.usage += usage
+        if usd is None:
+            self.unpriced += 1
+        else:
+            self.usd = (self.usd or 0.0) + usd
+            self.told = self.told and (usage.cost is not None or not usd)
+
+    @property
+    def cost(self) -> str:
+        """For the person: whether it is an estimate, and what it lacks."""
+        words = cost_in_words(self.usd, told=self.told)
+        return f"{words} + unknown" if self.unpriced and self.usd else words
+
+
+def spent(conversation: Conversation, model: str | None = None) -> Spent:
+    """What one `provider:model` has used, or all together."""
+    found = Spent(Usage())
+    for name, usage in conversation.replies:
+        if model in (None, name):
+            found.add(usage, conversation.price(name, usage))
+    return found
+
+
+def bar(session: Session) -> str:
+    """Model, tokens of the conversation against the window, cost so far; window and cost once the prices are loaded."""
+    conversation = session.conversation
+    parts = [session.model_name, _tokens(session)]
+    if conversation.replies and session.prices_loaded:
+        parts.append(spent(conversation).cost)
+    if waiting := len(session.files) + len(session.attachments):
+        parts.append(f"{waiting} file{'s' * (waiting > 1)} waiting")
+    if session.saved_as:
+        parts.append(session.saved_as)
+    return " ".join(harmless(" · ".join(filter(None, parts))).split())
+
+
+def _tokens(session: Session) -> str:
+    """What the last request and its reply came to: the next request begins with them."""
+    messages = session.conversation.messages
+    used = None
+    if not messages:
+        used = 0
+    elif isinstance(last := messages[-1], ModelResponse):
+        used = last.usage.total_tokens
+    window = None
+    if session.prices_loaded:
+        window = context_window(session.config.chain(session.model_name)[0], session.config.providers)
+    if not messages and window is None:
+        return ""
+    count = "unknown" if used is None else f"{used:,}"
+    return f"{count} of {_rounded(window)} tokens" if window else f"{count} tokens"
+
+
+def _rounded(count: int) -> str:
+    """1,050,000 is 1.05M; the next one is so far away that more digits tell nothing."""
+    return f"{count / 1e6:.3g}M" if count >= 1_000_000 else f"{count / 1e3:.3g}k" if count >= 1000 else str(count)
