@@ -249,7 +249,8 @@ def test_a_full_disk_is_an_error() -> None:
 
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_signal_that_typer_gets_in_between(signum: signal.Signals, code: int) -> None:
-    run = f"import signal; from llmcli import __main__; from llmcli.cli import app as cli; cli._listing = lambda _: signal.raise_signal({signum:d});"
+    run = "import signal; from llmcli import __main__; from llmcli.cli import app; "
+    run += f"app._listing = lambda _: signal.raise_signal({signum:d});"
     done = subprocess.run([sys.executable, "-c", f"{run} __main__.main()", "config", "path"], capture_output=True)
     assert (done.returncode, done.stderr) == (code, b"")
 
