@@ -50,7 +50,7 @@ def ask(options: Options, fault: LlmcliError | None = None) -> int:
         report.price = conversation.price
         attachments = read_attachments(options.attach or (), "--attach", stdin)
         words = read_prompt(options.prompt, options.file, stdin, lambda line: stderr.line(f"note: {line}"))
-        prompt = UserPromptPart(words, attachments)
+        prompt = UserPromptPart.of(words, attachments)
         if options.dry_run:
             return _dry_run(conversation, prompt, stdout, stderr)
     except KeyboardInterrupt as stop:
