@@ -12,65 +12,17 @@ from llmcli.messages import (
     FinishReason,
     ModelMessage,
     ModelRequest,
-    ModelResponse,
     ModelSettings,
-    ReplyStart,
-    StreamEnd,
     StreamEvent,
     SystemPromptPart,
-    TextDelta,
-    TextPart,
-    ThinkingDelta,
-    ThinkingPart,
-    ToolCallPart,
-    UsageUpdate,
     UserPromptPart,
 )
 from llmcli.models import HTTPRequest, Model
 from llmcli.models.retry import with_retries
+from llmcli.partial_response import PartialResponse
 from llmcli.usage import Usage
 
-__all__ = ["Conversation"]
-
-
-class PartialResponse:
-    """Gathers the events of one reply, so that what has arrived can be kept at any moment."""
-
-    def __init__(self) -> None:
-        self._text = bytearray()  # StringIO keeps a hundred thousand pieces as they came
-        self._thinking = bytearray()
-        self._end: StreamEnd | None = None
-        self.usage = Usage()
-        self.served_by: str | None = None
-        self.model_name: str | None = None
-
-    def add(self, event: StreamEvent) -> None:
-        """Take one more event in."""
-        if isinstance(event, TextDelta):
-            self._text += event.text.encode("utf-8", "surrogatepass")
-        elif isinstance(event, ThinkingDelta):
-            self._thinking += event.text.encode("utf-8", "surrogatepass")
-        elif isinstance(event, UsageUpdate):
-            self.usage = event.usage
-        elif isinstance(event, ReplyStart):
-            self.served_by, self.model_name = event.served_by, event.model_name
-            if not self.usage.requests:
-                self.usage = Usage(requests=1)
-        elif isinstance(event, StreamEnd):
-            self._end = event
-
-    def response(self, broken_off: FinishReason) -> ModelResponse:
-        """What has arrived so far; without a StreamEnd, as a reply that was `broken_off`."""
-        end = self._end or StreamEnd(broken_off)
-        parts: list[ThinkingPart | TextPart | ToolCallPart] = []
-        if self._thinking:
-            parts.append(ThinkingPart(self._thinking.decode("utf-8", "surrogatepass")))
-        if self._text:
-            parts.append(TextPart(self._text.decode("utf-8", "surrogatepass")))
-        parts += map(ToolCallPart, end.tool_names)
-        return ModelResponse(
-            tuple(parts), end.finish_reason, self.usage, self.served_by, self.model_name, end.finish_word
-        )
+__all__ = ["Conversation", "PartialResponse"]
 
 
 class Conversation:

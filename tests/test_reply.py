@@ -95,7 +95,7 @@ def test_how_it_ends() -> None:
     assert reason(marked) == "stop"
     marked.refused = True
     assert reason(marked) == "content_filter"
-    marked.tool_call("f")
+    marked.call(0, "f")
     assert reason(marked) == "tool_call"
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Literal
 from urllib.parse import urlsplit
 
 from llmcli.errors import SettingsError
@@ -54,6 +55,14 @@ class Provider:
     seed_field: str = "seed"
     effort_field: str = "reasoning_effort"
     user_field: str | None = "user"
+    top_k_field: str | None = None
+    """Where the request body wants `top_k`; None: nowhere."""
+    schema_mode: Literal["json_schema", "json_object", "none"] = "json_schema"
+    """What the provider does with a JSON Schema: enforces it, enforces JSON only, or neither."""
+    call_id_length: int | None = None
+    """The length of a tool call's id, in letters and digits, where no other is taken."""
+    web: Literal["tool", "plugin", "always"] | None = None
+    """How the provider's own web search is switched on; None: it has none."""
     stream_usage: bool = True
     env_headers: Mapping[str, str] = field(default_factory=dict)
     custom_headers_env: str | None = None
@@ -124,6 +133,7 @@ _OPENAI = Provider(
     models=("gpt-6-luna", "gpt-6-sol", "gpt-6-astra", "gpt-6.1-sol", "gpt-6.1-terra"),
     base_url_env=("OPENAI_BASE_URL",),
     home_protocol="openai-responses",
+    web="tool",
     compatible=True,
     max_tokens_field="max_completion_tokens",
     env_headers={"OpenAI-Organization": "OPENAI_ORG_ID", "OpenAI-Project": "OPENAI_PROJECT_ID"},
@@ -156,6 +166,8 @@ _OPENROUTER = Provider(
     ("OPENROUTER_API_KEY",),
     models=("openai/gpt-6-luna", "anthropic/claude-haiku-5.5", "~openai/gpt-latest", "~x-ai/grok-latest"),
     effort_field="reasoning.effort",
+    top_k_field="top_k",
+    web="plugin",
     env_headers={"HTTP-Referer": "OPENROUTER_APP_URL", "X-Title": "OPENROUTER_APP_TITLE"},
 )
 # It sends usage unasked, and refuses fields that it does not know (docs.mistral.ai, recordings of 2026).
@@ -166,6 +178,7 @@ _MISTRAL = Provider(
     ("MISTRAL_API_KEY",),
     models=("mistral-small-latest", "mistral-medium-latest", "mistral-large-latest"),
     seed_field="random_seed",
+    call_id_length=9,
     user_field=None,
     stream_usage=False,
 )
@@ -246,7 +259,11 @@ _ROWS = (
     _META,
     Provider("test", "test", models=("test", "echo", "markdown", "thinking", "slow", "cut", "error-429")),
     _chat(
-        "alibaba", "https://dashscope-intl.aliyuncs.com/compatible-mode/v1", ("ALIBABA_API_KEY", "DASHSCOPE_API_KEY")
+        "alibaba",
+        "https://dashscope-intl.aliyuncs.com/compatible-mode/v1",
+        ("ALIBABA_API_KEY", "DASHSCOPE_API_KEY"),
+        schema_mode="json_object",
+        top_k_field="top_k",
     ),
     _chat("cerebras", "https://api.cerebras.ai/v1", ("CEREBRAS_API_KEY",), ("gpt-oss-120b",)),
     _chat("crusoe", "https://api.inference.crusoecloud.com/v1", ("CRUSOE_API_KEY",)),
@@ -255,12 +272,14 @@ _ROWS = (
         "https://api.deepseek.com",
         ("DEEPSEEK_API_KEY",),
         ("deepseek-flash", "deepseek-v4-pro"),
+        schema_mode="json_object",
     ),
     _chat(
         "fireworks",
         "https://api.fireworks.ai/inference/v1",
         ("FIREWORKS_API_KEY",),
         ("accounts/fireworks/models/minimax-m3", "accounts/fireworks/models/qwen3p8-max"),
+        top_k_field="top_k",
     ),
     _GROQ,
     _chat("heroku", "https://us.inference.heroku.com/v1", ("HEROKU_INFERENCE_KEY",)),
@@ -272,6 +291,7 @@ _ROWS = (
         ("LMSTUDIO_API_KEY",),
         key_optional=True,
         start_hint="start its server with `lms server start`",
+        top_k_field="top_k",
     ),
     _MISTRAL,
     _chat(
@@ -281,7 +301,13 @@ _ROWS = (
         ("kimi-k3", "kimi-k3.1-pro"),
     ),
     _chat("nebius", "https://api.tokenfactory.nebius.com/v1", ("NEBIUS_API_KEY",)),
-    _chat("novita", "https://api.novita.ai/openai/v1", ("NOVITA_API_KEY",), ("zai-org/glm-5.3-flash",)),
+    _chat(
+        "novita",
+        "https://api.novita.ai/openai/v1",
+        ("NOVITA_API_KEY",),
+        ("zai-org/glm-5.3-flash",),
+        top_k_field="top_k",
+    ),
     _OLLAMA,
     _OPENROUTER,
     _chat(
@@ -296,13 +322,15 @@ _ROWS = (
         "https://api.perplexity.ai/v1",
         ("PERPLEXITY_API_KEY", "PPLX_API_KEY"),
         models=("perplexity/sonar", "perplexity/sonar-pro"),
+        web="always",
     ),
-    _chat("sambanova", "https://api.sambanova.ai/v1", ("SAMBANOVA_API_KEY",)),
+    _chat("sambanova", "https://api.sambanova.ai/v1", ("SAMBANOVA_API_KEY",), top_k_field="top_k"),
     _chat(
         "together",
         "https://api.together.xyz/v1",
         ("TOGETHER_API_KEY",),
         ("zai-org/GLM-5.3-Flash", "zai-org/GLM-5.3"),
+        top_k_field="top_k",
     ),
     _chat("vercel", "https://ai-gateway.vercel.sh/v1", ("VERCEL_AI_GATEWAY_API_KEY",), ("openai/gpt-6-luna",)),
     _chat(
@@ -312,6 +340,7 @@ _ROWS = (
         base_url_env=("VLLM_BASE_URL",),
         key_optional=True,
         start_hint="start it with `vllm serve {model}`",
+        top_k_field="top_k",
     ),
     Provider(
         "xai",
@@ -321,8 +350,11 @@ _ROWS = (
         ("grok",),
         ("grok-4.7", "grok-4.3"),
         price_id="x-ai",
+        web="tool",
     ),
-    _chat("zai", "https://api.z.ai/api/paas/v4", ("ZAI_API_KEY",), ("glm-5.3-flash", "glm-5.3")),
+    _chat(
+        "zai", "https://api.z.ai/api/paas/v4", ("ZAI_API_KEY",), ("glm-5.3-flash", "glm-5.3"), schema_mode="json_object"
+    ),
 )
 
 PROVIDERS: Mapping[str, Provider] = {row.name: row for row in _ROWS}
