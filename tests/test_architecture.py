@@ -42,7 +42,7 @@ FLOORS = (
         *("llmcli.models.bedrock", "llmcli.models.test"),
     ),
     ("llmcli.models.http",),
-    ("llmcli.models.reasoning_details",),
+    ("llmcli.models.reasoning_details", "llmcli.models.converse_blocks"),
     (
         *("llmcli.models.event_builder", "llmcli.models.claude", "llmcli.models.counts"),
         *("llmcli.models.strict_schema", "llmcli.models.turns"),

@@ -44,34 +44,28 @@ from llmcli.messages import (
     TextPart,
     ThinkingPart,
     ToolCallPart,
-    ToolDefinition,
     ToolReturnPart,
     UserPromptPart,
     given,
 )
 from llmcli.models import claude
-from llmcli.models.counts import count, other_counts
+from llmcli.models import converse_blocks as converse
 from llmcli.models.event_builder import Reply
 from llmcli.models.http.aws_event_stream import Frame, frames
 from llmcli.models.http.http_model import HTTPModel, checked_region
 from llmcli.models.http.network_errors import network_errors
 from llmcli.models.http.provider_errors import provider_error
-from llmcli.models.http.sse import BODY, Event, events, no_reply
-from llmcli.models.strict_schema import closed_schema
+from llmcli.models.http.sse import BODY, Event, events
 from llmcli.models.turns import (
     WEB,
     answered,
     arguments,
     block_id,
-    called_tools,
-    list_of,
-    object_of,
     own_thoughts,
     result_text,
     schema_prompt,
     system_prompt,
 )
-from llmcli.usage import Usage
 
 _FINISH: Mapping[str, FinishReason] = {
     "end_turn": "stop",
@@ -84,19 +78,6 @@ _FINISH: Mapping[str, FinishReason] = {
     "malformed_tool_use": "tool_call",
     "malformed_model_output": "error",
 }
-_MAPPED = frozenset(
-    [
-        "inputTokens",
-        "outputTokens",
-        "totalTokens",
-        "cacheReadInputTokens",
-        "cacheWriteInputTokens",
-        "cacheReadInputTokenCount",
-        "cacheWriteInputTokenCount",
-    ]
-)
-
-_TEXT = frozenset({"text", "citationsContent", "citation"})
 
 
 class ConverseProtocol(HTTPModel):
@@ -182,12 +163,12 @@ class ConverseProtocol(HTTPModel):
         by_field = "claude" in self.model and claude.takes_schema(self.model)
         if settings.schema is not None:
             if by_field:
-                body["outputConfig"] = {"textFormat": _text_format(settings.schema, settings.schema_name)}
+                body["outputConfig"] = {"textFormat": converse.text_format(settings.schema, settings.schema_name)}
             else:
                 system.append(schema_prompt(settings.schema))
         if told := "\n\n".join(filter(None, system)):
             body["system"] = [{"text": told}]
-        if config := _tool_config(messages, settings):
+        if config := converse.tool_config(messages, settings):
             body["toolConfig"] = config
         inference = {
             "maxTokens": settings.max_tokens,
@@ -216,7 +197,7 @@ class ConverseProtocol(HTTPModel):
                 elif isinstance(part, RetryPromptPart) and part.tool_name is None:
                     yield "user", [{"text": result_text(part)}]
                 elif isinstance(part, ToolReturnPart | RetryPromptPart):
-                    yield "user", [{"toolResult": _result(part)}]
+                    yield "user", [{"toolResult": converse.tool_result(part)}]
                 elif not isinstance(part, SystemPromptPart | OtherPart):
                     assert_never(part)
 
@@ -227,7 +208,7 @@ class ConverseProtocol(HTTPModel):
         for part in message.parts:
             if isinstance(part, ThinkingPart):
                 if part in own and part.signature:
-                    blocks.append({"reasoningContent": _reasoning(part)})
+                    blocks.append({"reasoningContent": converse.reasoning_block(part)})
             elif isinstance(part, TextPart):
                 if part.content.strip():
                     blocks.append({"text": part.content})
@@ -291,23 +272,23 @@ class ConverseProtocol(HTTPModel):
             yield from reply.start()
             index = str(data.get("contentBlockIndex"))
             if name == "contentBlockDelta":
-                yield from _block(data["delta"], index, signatures, reply)
+                yield from converse.content_block(data["delta"], index, signatures, reply)
                 continue
             if name == BODY:
-                yield from _document(self.id, data, reply)
+                yield from converse.whole_document(self.id, data, reply)
             elif name == "contentBlockStart":
                 start = data.get("start") or {}
                 if "toolUse" in start:
-                    _tool(start["toolUse"], index, reply)
+                    converse.tool_use(start["toolUse"], index, reply)
                 if start:
                     reply.part()
                 if "image" in start:
                     yield from reply.file("image")
             elif name == "contentBlockStop":
-                yield from _signed(signatures, reply)
+                yield from converse.signature_end(signatures, reply)
                 yield from reply.call_end(index)
             if told := data.get("usage"):
-                yield from reply.usage(partial(_usage, told))
+                yield from reply.usage(partial(converse.usage_of, told))
             if word := data.get("stopReason"):
                 reply.finished(_FINISH, word)
 
@@ -331,103 +312,3 @@ def _aws_errors(who: str) -> Iterator[None]:
         raise NetworkError(f"{who}: AWS credentials: {error}", hint=hint) from error
     except (BotoCoreError, ClientError, OSError, ValueError, KeyError) as error:
         raise SettingsError(f"{who}: AWS credentials: {error}", kind="credentials") from error
-
-
-def _document(who: str, data: Mapping[str, Any], reply: Reply) -> Iterator[StreamEvent]:
-    """The whole answer of /converse, where a stream was asked for."""
-    message = (data.get("output") or {}).get("message")
-    if message is None:
-        raise no_reply(who, "an answer without a message in it")
-    reply.ended = True
-    for at, block in enumerate(message.get("content") or ()):
-        signatures: list[str] = []
-        if "toolUse" in block:
-            _tool(block["toolUse"], str(at), reply)
-        yield from _block(block, str(at), signatures, reply)
-        yield from _signed(signatures, reply)
-        yield from reply.call_end(str(at))
-
-
-def _signed(signatures: list[str], reply: Reply) -> Iterator[StreamEvent]:
-    """The end of a block of reasoning that has a signature."""
-    if signatures:
-        yield from reply.thought(signature="".join(signatures))
-        signatures.clear()
-
-
-def _block(block: Mapping[str, Any], index: str, signatures: list[str], reply: Reply) -> Iterator[StreamEvent]:
-    """A content block, or the piece of one that an event brings."""
-    if reasoning := block.get("reasoningContent"):
-        told = reasoning.get("reasoningText") or reasoning
-        yield from reply.thinking(told.get("text") or "")
-        if signature := told.get("signature"):
-            signatures.append(str(signature))
-        if redacted := reasoning.get("redactedContent"):
-            yield from reply.thought("redacted_content", str(redacted))
-    if text := block.get("text"):
-        yield from reply.text(text)
-    cited = object_of(block.get("citationsContent"))
-    for piece in cited.get("content") or ():
-        yield from reply.text(piece.get("text") or "")
-    for one in (*list_of(cited.get("citations")), block.get("citation")):
-        found = object_of(object_of(object_of(one).get("location")).get("web"))
-        yield from reply.source(found.get("url"), object_of(one).get("title") or found.get("domain"))
-    if (piece := object_of(block.get("toolUse")).get("input")) and isinstance(piece, str) and reply.has_call(index):
-        reply.call(index, args=piece)
-    if "image" in block or "audio" in block:
-        yield from reply.file("image" if "image" in block else "audio")
-    if _TEXT.isdisjoint(block):
-        reply.part()
-
-
-def _tool(call: Mapping[str, Any], index: str, reply: Reply) -> None:
-    """A tool that runs at Amazon is no call for us (nova_grounding, nova_code_interpreter)."""
-    if call.get("type") != "server_tool_use":
-        whole = call.get("input")
-        reply.call(index, call.get("name"), whole if isinstance(whole, dict) else None, call.get("toolUseId"))
-
-
-def _result(part: ToolReturnPart | RetryPromptPart) -> dict[str, Any]:
-    failed = isinstance(part, RetryPromptPart) or part.is_error
-    whole = isinstance(part, ToolReturnPart) and isinstance(part.content, dict) and not failed
-    content = {"json": part.content} if whole else {"text": result_text(part)}
-    status = "error" if failed else "success"
-    return {"toolUseId": block_id(part.tool_call_id), "content": [content], "status": status}
-
-
-def _reasoning(part: ThinkingPart) -> dict[str, Any]:
-    if part.id in ("redacted_content", "redacted_thinking"):
-        return {"redactedContent": part.signature}
-    return {"reasoningText": {"text": part.content, "signature": part.signature}}
-
-
-def _text_format(schema: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """The schema is text here, not an object."""
-    told = json.dumps(closed_schema(schema, bounds=False), ensure_ascii=False)
-    return {"type": "json_schema", "structure": {"jsonSchema": {"schema": told, "name": name}}}
-
-
-def _tool_config(messages: Sequence[ModelMessage], settings: ModelSettings) -> dict[str, Any] | None:
-    """The tools on offer. Where the history has calls, tools must be defined even if none is on offer now."""
-    tools = settings.tools or tuple(ToolDefinition(name, "", {"type": "object"}) for name in called_tools(messages))
-    if not tools:
-        return None
-    specs = [
-        given({"name": tool.name, "description": tool.description or None, "inputSchema": {"json": tool.parameters}})
-        for tool in tools
-    ]
-    config: dict[str, Any] = {"tools": [{"toolSpec": spec} for spec in specs]}
-    if choice := {"auto": "auto", "required": "any"}.get(settings.tool_choice or ""):
-        config["toolChoice"] = {choice: {}}
-    return config
-
-
-def _usage(told: Mapping[str, Any]) -> Usage:
-    """Usage of one reply. Bedrock counts cached input apart; its total includes it."""
-    read = count(told.get("cacheReadInputTokens", told.get("cacheReadInputTokenCount")))
-    written = count(told.get("cacheWriteInputTokens", told.get("cacheWriteInputTokenCount")))
-    fresh, response = count(told.get("inputTokens")), count(told.get("outputTokens"))
-    request = None if fresh is None else fresh + (read or 0) + (written or 0)
-    named = {"cached_tokens": read, "cache_write_tokens": written}
-    details = other_counts(told, _MAPPED) | given(named)
-    return Usage(1, request, response, count(told.get("totalTokens")), details or None)

@@ -262,7 +262,7 @@ class Reply:
         last = [*self.start(), *self.flush()]
         reason: FinishReason = self.finish or ("stop" if self.ended else "incomplete")
         if self._place == "think" and reason == "stop" and not self.any_text:  # nothing closed the reasoning
-            last += self._answer("".join(self._unclosed).strip())
+            last += self._answer("".join(self._unclosed))
         if reason != "incomplete" or self.finish is None:
             last += [event for key in self._calls for event in self._pass_on(key)]
         if self.refused:

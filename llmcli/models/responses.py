@@ -174,8 +174,7 @@ class ResponsesProtocol(ChatProtocol):
 
     def read(self, events: Iterable[Event], reply: Reply) -> Iterator[StreamEvent]:
         """See `ProtocolModel.read`."""
-        told: set[str] = set()  # the indexes of output of which an item or a delta has come
-        said: set[str] = set()  # those of which a delta has come
+        output = _Output()
         for name, data in events:
             if name == DONE:  # OpenRouter adds one; the response's own end has come before it
                 continue
@@ -189,19 +188,16 @@ class ResponsesProtocol(ChatProtocol):
             over = name == BODY or kind in ("response.completed", "response.incomplete", "response.failed")
             if over:
                 for at, item in enumerate(list_of(response.get("output"))):
-                    if str(at) not in told:  # a server that sends neither items nor deltas
-                        _begin(item, at, reply)
-                        yield from _done(item, at, reply, told=False)
+                    if str(at) not in output.told:  # a server that sends neither items nor deltas
+                        _begin(item, str(at), reply)
+                        yield from _done(item, str(at), reply, told=False)
                 yield from _sources(response, reply)
             elif kind not in ("error", "response.created", "response.in_progress"):
-                index = data.get("output_index")
-                told.add(str(index))
-                if kind.endswith(".delta"):
-                    said.add(str(index))
+                index = output.index(kind, data)
                 if kind == "response.output_item.done":
-                    yield from _done(data["item"], index, reply, told=str(index) in said)
+                    yield from _done(data["item"], index, reply, told=index in output.said)
                 else:
-                    yield from _piece(kind, data, reply)
+                    yield from _piece(kind, data, index, reply)
             if usage := response.get("usage"):
                 yield from reply.usage(partial(_usage, usage))
             if error:
@@ -210,9 +206,28 @@ class ResponsesProtocol(ChatProtocol):
                 _finish(response, reply)
 
 
-def _piece(kind: str, data: Mapping[str, Any], reply: Reply) -> Iterator[StreamEvent]:
+class _Output:
+    """Which indexes of the output have been told of by an item or a delta, and which by a delta."""
+
+    def __init__(self) -> None:
+        self.told: set[str] = set()
+        self.said: set[str] = set()
+        self._of_item: dict[str, str] = {}
+
+    def index(self, kind: str, data: Mapping[str, Any]) -> str:
+        """The index that an event is about; some servers name only the item."""
+        name = str(data.get("item_id") or object_of(data.get("item")).get("id"))
+        told = data.get("output_index")
+        index = str(told) if isinstance(told, int) else self._of_item.get(name, name)
+        self._of_item.setdefault(name, index)
+        self.told.add(index)
+        if kind.endswith(".delta"):
+            self.said.add(index)
+        return index
+
+
+def _piece(kind: str, data: Mapping[str, Any], index: str, reply: Reply) -> Iterator[StreamEvent]:
     """An event that brings a piece of the output."""
-    index = data.get("output_index")
     if kind == "response.output_text.delta":
         yield from reply.text(data["delta"])
     elif kind == "response.refusal.delta":
@@ -223,29 +238,29 @@ def _piece(kind: str, data: Mapping[str, Any], reply: Reply) -> Iterator[StreamE
     elif kind == "response.reasoning_summary_part.added" and data.get("summary_index"):
         yield from reply.thinking("\n\n")
     elif kind in ("response.function_call_arguments.delta", "response.custom_tool_call_input.delta"):
-        reply.call(str(index), args=data["delta"])
+        reply.call(index, args=data["delta"])
     elif kind == "response.output_text.annotation.added":
         yield from _cited(data.get("annotation"), reply)
     elif kind == "response.output_item.added":
         _begin(data["item"], index, reply)
 
 
-def _begin(item: Mapping[str, Any], index: object, reply: Reply) -> None:
+def _begin(item: Mapping[str, Any], index: str, reply: Reply) -> None:
     """A new item of the output: its text is parted from what came before by a blank line."""
     reply.part()
     kind = str(item.get("type"))
     if kind in _CALLS or item.get("execution") == "client":
-        reply.call(str(index), item.get("name") or kind, id=item.get("call_id"), item_id=item.get("id"))
+        reply.call(index, item.get("name") or kind, id=item.get("call_id"), item_id=item.get("id"))
 
 
-def _done(item: Mapping[str, Any], index: object, reply: Reply, *, told: bool) -> Iterator[StreamEvent]:
+def _done(item: Mapping[str, Any], index: str, reply: Reply, *, told: bool) -> Iterator[StreamEvent]:
     """An item is whole: its content where it was not `told` before, and what the server wants back of it."""
     kind = str(item.get("type"))
     if not told:
         yield from _content(item, reply)
     if kind in _CALLS or item.get("execution") == "client":
         args = item.get("arguments") or item.get("input") or item.get("action") or item.get("operation")
-        yield from reply.call_end(str(index), args)
+        yield from reply.call_end(index, args)
     elif kind == "reasoning":
         signature, name = item.get("encrypted_content"), item.get("id")
         raw = [part.get("text") for part in map(object_of, list_of(item.get("content"))) if part.get("text")]
