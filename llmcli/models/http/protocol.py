@@ -139,7 +139,7 @@ class ProtocolModel(Model):
             raise NetworkError(f"{self.id}: an event of an unknown shape: {error}", kind="stream") from error
 
     def preview(self, messages: Sequence[ModelMessage], settings: ModelSettings) -> HTTPRequest:
-        """See `Model.preview`: the SDK builds the request, and a recorder takes the place of the network."""
+        """See `Model.preview`: a recorder takes the place of the network."""
         import httpx2
 
         settings, notes = self._fitting(settings, messages)
