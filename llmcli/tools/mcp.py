@@ -49,6 +49,7 @@ class MCPServer:
         self._inbox = Inbox(self._who, self._answer)
         self._transport: Transport | None = None
         self._modern: str | None = None  # the version of a modern server
+        self._abandoned = False
         self._ids = count(1)
         self._lock = RLock()
 
@@ -64,7 +65,7 @@ class MCPServer:
         """
         until = time.monotonic() + self.timeout
         try:
-            self._transport = self._connect(self._inbox)
+            self._begin()
             capabilities = self._agree(until)
             tools = self.list_tools(until)
             listens = capabilities.get("tools")
@@ -74,6 +75,16 @@ class MCPServer:
             self.close()
             raise
         return tools
+
+    def _begin(self) -> None:
+        self._transport = self._connect(self._inbox)
+        if self._abandoned:
+            raise ToolServerError(f"{self._who} is no longer wanted")
+
+    def abandon(self) -> bool:
+        """Close nothing yet, but keep a start that is under way from going on; whether there is something to close."""
+        self._abandoned = True
+        return self._transport is not None
 
     def close(self) -> None:
         """End the connection, and the server where we started it."""
@@ -134,7 +145,7 @@ class MCPServer:
             self.close()
             self._modern = None
             self._inbox = Inbox(self._who, self._answer)
-            self._transport = self._connect(self._inbox)
+            self._begin()
         try:
             return self._initialize(until)
         except ToolServerError as error:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import json
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import closing, suppress
 from threading import Thread
@@ -19,20 +17,15 @@ from llmcli.models.http.network_errors import network_error
 from llmcli.models.http.sse import server_sent
 from llmcli.providers.network import PLAIN, Network
 from llmcli.secrets import public_address
+from llmcli.tools.mcp_headers import header_value
 from llmcli.tools.mcp_messages import MOST_IN_MESSAGE, Inbox, Message, encode
 from llmcli.tools.text import one_line
 
-__all__ = ["HTTPTransport", "header_value"]
+__all__ = ["HTTPTransport"]
 
 _VERSION_KEY = "io.modelcontextprotocol/protocolVersion"
 _NOT_FOUND, _INTERNAL = -32601, -32603
 _CLOSE_S = 2.0
-
-
-def header_value(value: str) -> str:
-    """A value as it may stand in an HTTP header; the specification's base64 form where it could not."""
-    plain = re.fullmatch(r"[\x20-\x7e]*", value) and value == value.strip() and not value.startswith("=?base64?")
-    return value if plain else f"=?base64?{base64.b64encode(value.encode('utf-8', 'replace')).decode()}?="
 
 
 class HTTPTransport:

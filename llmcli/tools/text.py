@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-__all__ = ["clean", "clean_json", "one_line"]
+__all__ = ["clean", "clean_json", "escaped", "one_line"]
 
 # C0 and C1 controls but newline and tab; marks that are invisible or turn the direction of writing; line separators;
 # surrogates; tag characters, which spell ASCII text that only a model can read.
@@ -32,6 +32,11 @@ def one_line(text: str, most: int = 200) -> str:
     """The text on one line, cleaned and cut to `most` characters."""
     text = " ".join(clean(text[: 4 * most], 4 * most).split())
     return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def escaped(text: str) -> str:
+    """The text with unwanted characters as `\\uXXXX`, for a reader who must see that they are there."""
+    return _UNWANTED.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def clean_json(value: Any, most: int = 4000, depth: int = 20) -> Any:
