@@ -186,11 +186,11 @@ def _model(
     options: Options, config: Config, name: str, key: str | None, stderr: Stderr, later: bool, *, first: bool
 ) -> Model:
     found = _found(options, config, name, key, stderr)
-    if later and not found.row.offline:
+    if later and not found.endpoint.provider.offline:
         from llmcli.models.lazy import LaterModel
 
         return LaterModel(found)
-    if first and not options.dry_run and found.row.address.startswith("https:"):
+    if first and not options.dry_run and found.endpoint.address.startswith("https:"):
         from llmcli.models.http.preconnect import connecting
 
         found = connecting(found, config["timeout"])
