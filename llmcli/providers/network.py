@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from httpcore2 import NetworkBackend
 
 __all__ = [
+    "PLAIN",
     "Network",
     "Proxy",
     "fault_of",
@@ -111,6 +112,10 @@ class Network:
         host, port = parts.hostname or "", parts.port or _PORTS.get(parts.scheme)
         entries = re.split(r"[,\s]+", proxies_in(self.environ).get("no", "").lower())
         return any(entry == "*" or _is_in(host, port, entry) for entry in filter(None, entries))
+
+
+PLAIN = Network()
+"""As the variables of the process say."""
 
 
 def proxies_in(environ: Mapping[str, str]) -> dict[str, str]:
