@@ -93,8 +93,8 @@ class ProtocolModel(Model):
     def content(self, part: UserPromptPart) -> str | list[dict[str, Any]]:
         """A prompt: its text, or where there are any its files and its text."""
         if not part.attachments:
-            return part.content
-        return [*filter(None, map(self.attached, part.attachments)), self.said(part.content)]
+            return part.text
+        return [*filter(None, map(self.attached, part.attachments)), self.said(part.text)]
 
     def blocks(self, content: str | list[dict[str, Any]]) -> list[dict[str, Any]]:
         """The content of a turn for APIs that know it as a list only."""
@@ -165,9 +165,9 @@ class ProtocolModel(Model):
         """The settings without those that this API does not take, and a note for each that was dropped."""
         self.check(settings, messages)
         refused = self.refused(settings)
-        unset = vars(ModelSettings)
+        unset = ModelSettings()
         notes = tuple(f"{option(name)} is not sent: {why}" for name, why in refused.items())
-        return replace(settings, **{name: unset[name] for name in refused}), notes
+        return replace(settings, **{name: getattr(unset, name) for name in refused}), notes
 
     @property
     def secrets(self) -> frozenset[str]:
@@ -227,8 +227,8 @@ def turns(
                 found.append({"role": "assistant", "content": message.text})
             continue
         for part in message.parts:
-            if not isinstance(part, SystemPromptPart):
+            if isinstance(part, UserPromptPart):
                 found.append({"role": "user", "content": content(part)})
-            elif with_system and part.content.strip():
+            elif with_system and isinstance(part, SystemPromptPart) and part.content.strip():
                 found.append({"role": "system", "content": part.content})
     return found
