@@ -129,11 +129,11 @@ def _moves_on(reasons: frozenset[str | int], error: ProviderError) -> bool:
 
 def _model(config: Config, name: str, key: str | None, console: Console, *, lazy: bool, first: bool) -> Model:
     found = _found(config, name, key, console)
-    if lazy and not found.row.offline:
+    if lazy and not found.endpoint.provider.offline:
         from llmcli.models.lazy import LaterModel
 
         return LaterModel(found)
-    if first and not config.settings.dry_run and found.row.address.startswith("https:"):
+    if first and not config.settings.dry_run and found.endpoint.address.startswith("https:"):
         from llmcli.models.http.preconnect import connecting
 
         found = connecting(found, config.settings.timeout)
