@@ -141,6 +141,9 @@ class ModelSettings:
     stop: tuple[str, ...] = ()
     effort: Effort | None = None
     user_id: str | None = None
+    schema: Mapping[str, Any] | None = None
+    """The JSON Schema that the text of the reply must satisfy."""
+    schema_name: str = "reply"
     timeout: float = 600.0
     retries: int = 2
     lenient: bool = False
@@ -183,6 +186,17 @@ class Notice:
     text: str
 
 
+@dataclass(slots=True)
+class Repair:
+    """A whole reply does not fit the schema, and the model is asked again: `attempt` counts from 2.
+
+    `text` describes the fault for the user. The events of the next reply follow.
+    """
+
+    text: str
+    attempt: int
+
+
 @dataclass(frozen=True)
 class AttemptFailed:
     """A request failed before its first event, and another one follows: why, and in `text` both for the person.
@@ -205,4 +219,4 @@ class StreamEnd:
     tool_names: tuple[str, ...] = ()
 
 
-StreamEvent = ReplyStart | TextDelta | ThinkingDelta | UsageUpdate | Notice | AttemptFailed | StreamEnd
+StreamEvent = ReplyStart | TextDelta | ThinkingDelta | UsageUpdate | Notice | Repair | AttemptFailed | StreamEnd

@@ -7,7 +7,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
-from llmcli.messages import AttemptFailed, Notice, ReplyStart, StreamEvent, TextDelta, ThinkingDelta, UsageUpdate
+from llmcli.messages import (
+    AttemptFailed,
+    Notice,
+    Repair,
+    ReplyStart,
+    StreamEvent,
+    TextDelta,
+    ThinkingDelta,
+    UsageUpdate,
+)
 from llmcli.render.duration import whole_seconds
 from llmcli.render.live_rows import LiveRows
 from llmcli.render.region import cells
@@ -68,7 +77,7 @@ class Aside:
                 self._show()
         elif isinstance(event, ThinkingDelta):
             self._think(event.text, reply)
-        elif isinstance(event, Notice | AttemptFailed):
+        elif isinstance(event, Notice | Repair | AttemptFailed):
             reply.pause()
             self._stderr.line(f"note: {event.text}")
             if isinstance(event, AttemptFailed):
