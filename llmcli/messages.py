@@ -197,6 +197,13 @@ class Repair:
     attempt: int
 
 
+@dataclass(slots=True)
+class Progress:
+    """What the model does before its reply begins, for example "loading 98 MB"; the next one replaces it."""
+
+    text: str
+
+
 @dataclass(frozen=True)
 class AttemptFailed:
     """A request failed before its first event, and another one follows: why, and in `text` both for the person.
@@ -219,4 +226,6 @@ class StreamEnd:
     tool_names: tuple[str, ...] = ()
 
 
-StreamEvent = ReplyStart | TextDelta | ThinkingDelta | UsageUpdate | Notice | Repair | AttemptFailed | StreamEnd
+StreamEvent = (
+    ReplyStart | TextDelta | ThinkingDelta | UsageUpdate | Notice | Repair | Progress | AttemptFailed | StreamEnd
+)
