@@ -8,7 +8,7 @@ from contextlib import closing, nullcontext
 from llmcli.config.load import Config
 from llmcli.console import Console
 from llmcli.conversation import Conversation
-from llmcli.errors import ClosedPipe, Interrupted, LlmcliError, ProviderError, Stopped, UserError
+from llmcli.errors import ClosedPipe, Interrupted, LlmcliError, ProviderError, Stopped, UserError, internal_error
 from llmcli.hints import add_hint
 from llmcli.messages import ModelResponse, UserPromptPart
 from llmcli.render import Aside, Renderer, make_renderer, show
@@ -86,8 +86,8 @@ def exchange(
             show(events, renderer, progress, result)
     except KeyboardInterrupt as stop:
         error = Interrupted.by(stop)
-    except LlmcliError as caught:
-        error = caught
+    except Exception as caught:  # noqa: BLE001 - a session survives every exception, and a script gets its object
+        error = internal_error(caught)
     response = conversation.messages[-1] if len(conversation.replies) > before else None
     result.close(response if isinstance(response, ModelResponse) else None, error)
 
@@ -127,8 +127,8 @@ def _show_end(result: Result, renderer: Renderer, in_session: bool) -> None:
         raise
     except KeyboardInterrupt as stop:
         result.error = result.error or Interrupted.by(stop)
-    except LlmcliError as error:
-        result.error = result.error or error
+    except Exception as error:  # noqa: BLE001 - see `exchange`
+        result.error = result.error or internal_error(error)
 
 
 def _say(error: LlmcliError, result: Result, config: Config, console: Console, in_session: bool) -> None:
