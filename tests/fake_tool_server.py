@@ -97,7 +97,8 @@ def call(number: object, message: dict[str, Any]) -> None:
         sys.stdout.flush()
         time.sleep(1000)
     elif MODE == "lies":
-        for other in (True, float(number) if isinstance(number, int) else 0, str(number), None, 99, [], {"a": 1}):  # type: ignore[call-overload,unused-ignore]
+        others: list[object] = [True, f"{number}", None, 99, 0.5, [], {"a": 1}]
+        for other in others:
             result(other, text("a lie"))
         put({"id": number, "result": text("the truth")})
         result(number, text("too late"))

@@ -90,7 +90,7 @@ def test_git(tmp_path: Path) -> None:
     subprocess.run([*git, "commit", "-q", "-m", "first"], check=True)
     (repo / "a.txt").write_text("two\n")
     here = {"repo_path": str(repo)}
-    args = {
+    args: dict[str, dict[str, Any]] = {
         "git_status": here,
         "git_diff_unstaged": here,
         "git_diff_staged": here,
