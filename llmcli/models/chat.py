@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from hashlib import sha256
 from typing import Any, ClassVar, assert_never
-
-import openai
+from urllib.parse import quote
 
 from llmcli.errors import SettingsError
 from llmcli.messages import (
@@ -31,8 +29,8 @@ from llmcli.messages import (
 )
 from llmcli.models.counts import count, other_counts, told_cost
 from llmcli.models.event_builder import Reply
+from llmcli.models.http.http_model import HTTPModel
 from llmcli.models.http.provider_errors import error_details, provider_error
-from llmcli.models.http.sdk_model import SDKModel
 from llmcli.models.http.sse import BODY, DONE, Event, no_reply
 from llmcli.models.reasoning_details import ReasoningDetails, reasoning_details
 from llmcli.models.strict_schema import strict_format
@@ -78,35 +76,30 @@ _MAPPED = frozenset(
 _REASONING_FIELDS = ("reasoning_content", "reasoning")
 
 
-class ChatProtocol(SDKModel):
+class ChatProtocol(HTTPModel):
     """A model behind Chat Completions."""
 
+    fixed_headers: ClassVar[Mapping[str, str]] = {"accept": "application/json"}
+    path: ClassVar = "/chat/completions"
+    names_deployment: ClassVar = True  # whether Azure's older addresses name the deployment in the path
     searches: ClassVar[tuple[str, ...]] = ("plugin", "always")  # the kinds of web search that this API can switch on
 
-    sdk: ClassVar = openai
-    client_class: ClassVar = openai.OpenAI
-    path = "/chat/completions"
-    ambient = ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_CUSTOM_HEADERS", "OPENAI_ADMIN_KEY")
+    def url(self) -> str:
+        """See `HTTPModel.url`: an older address of Azure has a path and an API version of its own."""
+        address = self.address
+        if not (version := self._version):
+            return address + self.path
+        if not address.endswith("/models"):
+            address += f"/openai/deployments/{quote(self.model, safe='')}" if self.names_deployment else "/openai"
+        return f"{address}{self.path}?api-version={quote(version, safe='')}"
 
-    def root(self) -> str:
-        """See `SDKModel.root`: at Azure a deployment has an address of its own."""
-        if self._version and not self.provider.address.endswith("/models"):
-            return f"{self.provider.address}/openai{self._deployment}"
-        return self.provider.address
-
-    def query(self) -> dict[str, object]:
-        """See `SDKModel.query`."""
-        return {"api-version": self._version} if self._version else {}
-
-    def key_headers(self) -> dict[str, object]:
-        """See `SDKModel.key_headers`: Azure has a header of its own for keys, but none for tokens, which are JWTs."""
-        if self._version and self.key and not self.key.startswith("eyJ"):
-            return {"Authorization": openai.omit, "api-key": self.key}
-        return super().key_headers()
-
-    @property
-    def _deployment(self) -> str:
-        return f"/deployments/{self.model}"
+    def authorization(self, url: str, content: bytes) -> Mapping[str, str]:
+        """See `HTTPModel.authorization`: Azure has a header of its own for keys, but none for tokens (JWTs)."""
+        if not self.key:
+            return {}
+        if self._version and not self.key.startswith("eyJ"):
+            return {"api-key": self.key}
+        return {"Authorization": f"Bearer {self.key}"}
 
     @property
     def _version(self) -> str | None:
@@ -114,10 +107,10 @@ class ChatProtocol(SDKModel):
 
         Raises SettingsError where it is missing.
         """
-        address = self.provider.address
+        address = self.address
         if not self.provider.deployments or address.endswith("/v1") or ".models.ai.azure.com" in address:
             return None
-        if version := os.environ.get("OPENAI_API_VERSION"):
+        if version := self.endpoint.environ.get("OPENAI_API_VERSION"):
             return version
         raise SettingsError(
             f"{self.id}: no API version: OPENAI_API_VERSION is not set",
@@ -133,7 +126,7 @@ class ChatProtocol(SDKModel):
             found["top_k"] = f"{self.provider.name} has no field for it"
         if settings.web and self.provider.web not in self.searches:
             found["web"] = f"this API of {self.provider.name} has no web search that can be switched on; {WEB}"
-        at_home = self.provider.compatible and self.provider.is_vendor
+        at_home = self.provider.compatible and self.endpoint.is_vendor
         if at_home and _SAMPLES_NOT.match(self.model) and settings.effort != "none":
             sampling = {"temperature": settings.temperature, "top_p": settings.top_p}
             why = "OpenAI refuses it while this model reasons; --effort none may allow it"

@@ -62,11 +62,8 @@ class ResponsesProtocol(ChatProtocol):
     """A model behind the Responses API."""
 
     path: ClassVar = "/responses"
+    names_deployment: ClassVar = False
     searches: ClassVar = ("tool", "plugin", "always")
-
-    @property
-    def _deployment(self) -> str:
-        return ""  # the model stands in the body alone
 
     def refused(self, settings: ModelSettings) -> Mapping[str, str]:
         """See `ProtocolModel.refused`."""

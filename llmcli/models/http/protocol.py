@@ -21,8 +21,7 @@ from llmcli.messages import (
 )
 from llmcli.models import HTTPRequest, Model, option
 from llmcli.models.event_builder import Reply
-from llmcli.providers.endpoint import Cloud
-from llmcli.providers.table import Provider
+from llmcli.providers.endpoint import Cloud, Endpoint
 from llmcli.secrets import public_address, redact, url_secrets
 
 if TYPE_CHECKING:
@@ -44,31 +43,29 @@ _SECRET_HEADERS = {
 class ProtocolModel(Model):
     """A model behind an HTTP protocol; a protocol says how to make the body, send it and read the events.
 
-    `key` is None where the provider needs none, `headers` are sent besides the protocol's own, `cloud` is for those who
-    want more than a key.
+    `endpoint` says where and how to reach it, `cloud` has what some need besides a key.
     """
 
     _client: Any = None
 
-    def __init__(
-        self, provider: Provider, model: str, key: str | None, *, headers: Mapping[str, str], cloud: Cloud
-    ) -> None:
-        self.provider = provider
+    def __init__(self, endpoint: Endpoint, model: str, cloud: Cloud) -> None:
+        self.endpoint = endpoint
+        self.provider = endpoint.provider
         self.model = model
-        self.key = key
-        self.headers = headers
+        self.key = endpoint.key
+        self.headers = endpoint.headers
         self.cloud = cloud
-        self.id = f"{provider.name}:{model}"
-        self.address = provider.address
+        self.id = f"{endpoint.provider.name}:{model}"
+        self.address = endpoint.address
 
     @property
     def vendor(self) -> str:
         """Who gets its own reasoning back: the provider, or at another address than its own that address's host."""
-        return self.provider.name if self.provider.is_vendor else urlsplit(self.address).netloc or self.provider.name
+        return self.provider.name if self.endpoint.is_vendor else urlsplit(self.address).netloc or self.provider.name
 
     def vendors(self) -> tuple[str, ...]:
         """The names under which a history may have reasoning of this vendor."""
-        return self.provider.names if self.provider.is_vendor else (self.vendor,)
+        return self.provider.names if self.endpoint.is_vendor else (self.vendor,)
 
     @abstractmethod
     def body(self, messages: Sequence[ModelMessage], settings: ModelSettings) -> dict[str, Any]:
@@ -154,7 +151,7 @@ class ProtocolModel(Model):
             raise NetworkError(f"{self.id}: an event of an unknown shape: {error}", kind="stream") from error
 
     def preview(self, messages: Sequence[ModelMessage], settings: ModelSettings) -> HTTPRequest:
-        """See `Model.preview`: the SDK builds the request, and a recorder takes the place of the network."""
+        """See `Model.preview`: a recorder takes the place of the network."""
         import httpx2
 
         settings, notes = self._fitting(settings, messages)
@@ -175,7 +172,7 @@ class ProtocolModel(Model):
         return HTTPRequest(request.method, str(url), headers, request.content.decode(), notes)
 
     def _whole_body(self, messages: Sequence[ModelMessage], settings: ModelSettings) -> dict[str, Any]:
-        return _merged(self.body(messages, settings), settings.extra)
+        return merged(self.body(messages, settings), settings.extra)
 
     def _fitting(
         self, settings: ModelSettings, messages: Sequence[ModelMessage]
@@ -191,7 +188,7 @@ class ProtocolModel(Model):
     def secrets(self) -> frozenset[str]:
         """See `Model.secrets`."""
         words = (word for value in self.headers.values() for word in (value, *value.split()))
-        found = {self.key or "", *words, *url_secrets(self.address), *self.provider.network.secrets}
+        found = {self.key or "", *words, *url_secrets(self.address), *self.endpoint.network.secrets}
         return frozenset(filter(None, found))
 
     def _advise(self, error: ProviderError) -> None:
@@ -199,7 +196,7 @@ class ProtocolModel(Model):
         row = self.provider
         if error.exit_code == 3:
             login = row.other_login or " or ".join(row.key_env) or "the key"
-            error.hint = f"check {login}, and that it belongs to {public_address(row.address)}"
+            error.hint = f"check {login}, and that it belongs to {public_address(self.address)}"
         elif error.kind == "network" and row.start_hint and "refused the connection" in error.message:
             error.hint = row.start_hint.replace("{model}", self.model)
         elif error.kind == "not_found":
@@ -207,13 +204,13 @@ class ProtocolModel(Model):
 
             near = difflib.get_close_matches(self.model, row.models, 1, 0.6)
             meant = f"did you mean {row.name}:{near[0]}? " if near and near[0] != self.model else ""
-            error.hint = f"{meant}Check the model's name and the address {public_address(row.address)}"
+            error.hint = f"{meant}Check the model's name and the address {public_address(self.address)}"
 
 
-def _merged(body: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+def merged(body: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
     """The body with further fields, merged into it at every depth."""
     both = dict(body)
     for name, value in more.items():
         inner = both.get(name)
-        both[name] = _merged(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
+        both[name] = merged(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
     return both
