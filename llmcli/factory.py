@@ -47,6 +47,7 @@ def wants_session(config: Config, console: Console) -> bool:
         or settings.attach
         or settings.json
         or settings.extract
+        or settings.out
         or settings.dry_run
         or settings.no_input
     )

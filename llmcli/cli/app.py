@@ -50,7 +50,7 @@ _ELSEWHERE = {
 def _report_wrong_options(console: Console, options: Mapping[str, Any], error: LlmcliError) -> int:
     from llmcli.cli.ask import ask
 
-    known = {name: options.get(name) for name in ("model", "format", "json", "quiet", "color", "debug")}
+    known = {name: options.get(name) for name in ("model", "format", "json", "out", "quiet", "color", "debug")}
     if known["format"] not in ("text", "markdown", "json", "ndjson"):
         known["format"] = None
     return ask(known, console, error)

@@ -31,6 +31,28 @@ def ask(options: Mapping[str, object], console: Console, fault: LlmcliError | No
     `options` are the options that were given, by the names of `Settings`. An error that was found before (`fault`) is
     reported in the same way, and nothing is sent.
     """
+    if not options.get("out"):
+        return _ask(options, console, fault)
+    from llmcli.render.out_file import OutFile
+
+    config = bare_config(options)
+    try:
+        out = OutFile(str(options["out"]))
+    except LlmcliError as error:
+        return fail(error, config, console, model=config.settings.model or "").exit_code
+    try:
+        code = _ask(options, Console(console.stdin, out, console.stderr, console.secrets), fault)
+        if code == 0:
+            out.commit()
+    except LlmcliError as error:
+        console.stderr.error(error)
+        code = error.exit_code
+    finally:
+        out.close()
+    return code
+
+
+def _ask(options: Mapping[str, object], console: Console, fault: LlmcliError | None) -> int:
     config = bare_config(options)
     model = config.settings.model or ""
     try:

@@ -156,6 +156,15 @@ class Settings:
     extract: bool = given(
         False, "Print only the first fenced code block of the reply.", "--extract", "-x", section="Reply", chat=False
     )
+    out: str | None = given(
+        None,
+        "Write the reply to FILE, and only when it is whole (exit code 0). Otherwise it goes to FILE.part.",
+        "--out",
+        section="Reply",
+        metavar="FILE",
+        complete="file",
+        chat=False,
+    )
     thinking: bool | None = setting(
         None,
         "Show all reasoning on stderr, or none. Default: its end, on a terminal.",
