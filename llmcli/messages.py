@@ -183,6 +183,13 @@ class Notice:
     text: str
 
 
+@dataclass(slots=True)
+class Progress:
+    """What the model does before its reply begins, for example "loading 98 MB"; the next one replaces it."""
+
+    text: str
+
+
 @dataclass(frozen=True)
 class AttemptFailed:
     """A request failed before its first event, and another one follows: why, and in `text` both for the person.
@@ -205,4 +212,4 @@ class StreamEnd:
     tool_names: tuple[str, ...] = ()
 
 
-StreamEvent = ReplyStart | TextDelta | ThinkingDelta | UsageUpdate | Notice | AttemptFailed | StreamEnd
+StreamEvent = ReplyStart | TextDelta | ThinkingDelta | UsageUpdate | Notice | Progress | AttemptFailed | StreamEnd

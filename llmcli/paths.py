@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-__all__ = ["private_file"]
+__all__ = ["data_folder", "private_file"]
 
 
 def private_file(kind: Literal["data", "state"], name: str, environ: Mapping[str, str] = os.environ) -> Path:
@@ -31,6 +31,11 @@ def _folder(kind: Literal["data", "state"], environ: Mapping[str, str]) -> Path:
     from platformdirs import user_data_path, user_state_path
 
     return (user_data_path if kind == "data" else user_state_path)("llmcli")
+
+
+def data_folder(environ: Mapping[str, str] = os.environ) -> Path:
+    """Where our data lives; it may not be there yet."""
+    return _folder("data", environ)
 
 
 def config_folder(environ: Mapping[str, str]) -> Path:

@@ -139,7 +139,7 @@ class ProtocolModel(Model):
             raise NetworkError(f"{self.id}: an event of an unknown shape: {error}", kind="stream") from error
 
     def preview(self, messages: Sequence[ModelMessage], settings: ModelSettings) -> HTTPRequest:
-        """See `Model.preview`: the SDK builds the request, and a recorder takes the place of the network."""
+        """See `Model.preview`: a recorder takes the place of the network."""
         import httpx2
 
         settings, notes = self._fitting(settings, messages)
@@ -160,7 +160,7 @@ class ProtocolModel(Model):
         return HTTPRequest(request.method, str(url), headers, request.content.decode(), notes)
 
     def _whole_body(self, messages: Sequence[ModelMessage], settings: ModelSettings) -> dict[str, Any]:
-        return _merged(self.body(messages, settings), settings.extra)
+        return merged(self.body(messages, settings), settings.extra)
 
     def _fitting(
         self, settings: ModelSettings, messages: Sequence[ModelMessage]
@@ -195,12 +195,12 @@ class ProtocolModel(Model):
             error.hint = f"{meant}Check the model's name and the address {public_address(row.address)}"
 
 
-def _merged(body: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+def merged(body: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
     """The body with further fields, merged into it at every depth."""
     both = dict(body)
     for name, value in more.items():
         inner = both.get(name)
-        both[name] = _merged(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
+        both[name] = merged(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
     return both
 
 
