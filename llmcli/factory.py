@@ -48,6 +48,8 @@ def wants_session(config: Config, console: Console) -> bool:
         or settings.json
         or settings.extract
         or settings.out
+        or settings.template
+        or settings.print
         or settings.dry_run
         or settings.no_input
     )

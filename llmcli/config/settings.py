@@ -8,98 +8,16 @@ and use it.
 # No `from __future__ import annotations` here: Typer and pydantic read these annotations, and would evaluate strings.
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import MISSING, Field, dataclass, field, fields
-from typing import Any, Literal, TypeVar, cast, get_args
+from dataclasses import MISSING, Field, dataclass, fields
+from typing import Any, Literal, cast, get_args
 
+from llmcli.config.declare import Meta, given, setting
 from llmcli.messages import Effort
 
 __all__ = ["FIELDS", "SECTIONS", "Meta", "Settings", "default_of", "flag", "kind_of", "meta_of", "names", "variable"]
 
-T = TypeVar("T")
-
 SECTIONS = ("Prompt", "Reply", "Model", "Connection", "Limits", "Other")
 """The sections of `--help`, in order."""
-
-
-class Meta:
-    """What is known about a setting besides its type and its default."""
-
-    __slots__ = ("chat", "choices", "complete", "env", "flags", "help", "max", "metavar", "min", "section", "table")
-
-    def __init__(
-        self,
-        help: str,  # noqa: A002 - the name that Typer uses
-        *,
-        section: str,
-        flags: tuple[str, ...],
-        metavar: str | None,
-        min: float | None,  # noqa: A002 - the names that Typer uses
-        max: float | None,  # noqa: A002
-        complete: str | None,
-        table: str | None,
-        env: bool,
-        chat: bool,
-    ) -> None:
-        self.help = help
-        self.section = section
-        self.flags = flags
-        """Flags as Typer takes them; empty where the command line has none."""
-        self.metavar = metavar
-        self.min, self.max = min, max
-        """Smallest and largest value, both allowed."""
-        self.complete = complete
-        """Which completion the shell offers: "model", or None."""
-        self.table = table
-        """The table of the settings file that may hold it: "" for the top level, "defaults", "limits"; None: no."""
-        self.env = env
-        """Whether `LLMCLI_<NAME>` sets it."""
-        self.chat = chat
-        """Whether `llmcli chat` has the option too."""
-
-
-def setting(
-    default: T,
-    help: str,  # noqa: A002
-    *flags: str,
-    section: str,
-    metavar: str | None = None,
-    min: float | None = None,  # noqa: A002
-    max: float | None = None,  # noqa: A002
-    complete: str | None = None,
-    table: str | None = "defaults",
-    env: bool | None = None,
-    chat: bool = True,
-) -> T:
-    """Declare a field of `Settings`; `env` is true by default where the settings file may hold it."""
-    meta = Meta(
-        help,
-        section=section,
-        flags=flags,
-        metavar=metavar,
-        min=min,
-        max=max,
-        complete=complete,
-        table=table,
-        env=table is not None if env is None else env,
-        chat=chat,
-    )
-    return field(default=default, metadata={"meta": meta})
-
-
-def given(
-    default: T,
-    help: str,  # noqa: A002
-    *flags: str,
-    section: str,
-    metavar: str | None = None,
-    complete: str | None = None,
-    min: float | None = None,  # noqa: A002
-    max: float | None = None,  # noqa: A002
-    chat: bool = True,
-) -> T:
-    """Declare a field that only the command line sets."""
-    more: dict[str, Any] = {"section": section, "metavar": metavar, "complete": complete, "min": min, "max": max}
-    return setting(default, help, *flags, **more, table=None, chat=chat)
 
 
 Format = Literal["auto", "text", "markdown", "json", "ndjson"]
@@ -126,6 +44,22 @@ class Settings:
     )
     system: str | None = setting(
         None, "System prompt. @FILE reads it from a file.", "--system", "-s", section="Prompt", metavar="TEXT"
+    )
+    template: str | None = given(
+        None,
+        "Prompt file to fill: a name that `llmcli templates` lists, or a path.",
+        "--template",
+        "-t",
+        section="Prompt",
+        metavar="NAME_OR_PATH",
+        complete="template",
+    )
+    param: Sequence[str] = given(
+        (),
+        "Value for a {{KEY}} of the prompt file. Repeatable.",
+        "--param",
+        section="Prompt",
+        metavar="KEY=VALUE",
     )
     file: Sequence[str] = given(
         (),
@@ -329,7 +263,13 @@ class Settings:
     )
 
     edit_mode: EditMode = setting("emacs", "Keys of the input line in a session: emacs or vi.", section="Other")
+    print: bool = given(
+        False, "Never begin a session: one prompt, one reply.", "--print", "-p", section="Other", chat=False
+    )
     no_input: bool = given(False, "Never ask anything.", "--no-input", section="Other")
+    yes: bool = given(
+        False, "Answer yes to every question, except those about calls of tools.", "--yes", section="Other"
+    )
     dry_run: bool = given(
         False,
         "Print the exact request, with the key masked, and send nothing.",
