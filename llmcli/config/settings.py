@@ -321,6 +321,7 @@ class Settings:
 
     edit_mode: EditMode = setting("emacs", "Keys of the input line in a session: emacs or vi.", section="Other")
     no_input: bool = given(False, "Never ask anything.", "--no-input", section="Other")
+    yes: bool = given(False, "Answer yes to what would be asked, tool calls excepted.", "--yes", section="Other")
     dry_run: bool = given(
         False,
         "Print the exact request, with the key masked, and send nothing.",

@@ -41,13 +41,10 @@ class LocalModel(Model):
     One request runs at a time: others wait for it.
     """
 
-    def __init__(
-        self, provider: Provider, model: str, key: str | None = None, *, debug: bool = False, **unused: object
-    ) -> None:
+    def __init__(self, provider: Provider, model: str, key: str | None = None, **unused: object) -> None:
         self.model = model
         self.id = f"{provider.name}:{model}"
         self._provider = provider
-        self._debug = debug
         self._path = file_of(model)
         packages_folder()
         self._header: GGUFHeader | None = None
@@ -135,7 +132,7 @@ class LocalModel(Model):
             self._engine.close()
             self._engine = None
         if self._engine is None:
-            self._engine = Engine(self.id, self._path, options, debug=self._debug)
+            self._engine = Engine(self.id, self._path, options, debug=self.debug)
         return self._engine
 
     def _options(self, settings: ModelSettings) -> dict[str, int]:
