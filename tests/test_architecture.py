@@ -27,7 +27,7 @@ FLOORS = (
     ("llmcli.cli",),
     ("llmcli.repl", "llmcli.batch", "llmcli.agent"),
     ("llmcli.turn",),
-    ("llmcli.factory", "llmcli.hints", "llmcli.permission"),
+    ("llmcli.factory", "llmcli.hints", "llmcli.local_setup", "llmcli.permission"),
     ("llmcli.confirm",),
     ("llmcli.console",),
     (

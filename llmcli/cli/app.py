@@ -29,6 +29,7 @@ COMMANDS = {
     "models": ("llmcli.cli.models", "Known models: context window and estimated price."),
     "providers": ("llmcli.cli.providers", "Providers: prefix, aliases, address, key variables."),
     "config": ("llmcli.cli.config", "Settings: what is in force, and where it comes from."),
+    "local": ("llmcli.cli.local", "Models on this machine: list, pull, rm."),
     "keys": ("llmcli.cli.keys", "API keys, kept in a private file."),
     "completion": ("llmcli.cli.completion_command", "Print the completion script of a shell."),
     "help": ("llmcli.cli.help", "Show the help of a command."),
@@ -36,7 +37,7 @@ COMMANDS = {
 }
 """Each command: the module that holds it as `app`, and the line of help that `llmcli --help` shows."""
 
-RESERVED = ("log", "logs", "usage", "batch", "tools", "local", "doctor", "man")
+RESERVED = ("log", "logs", "usage", "batch", "tools", "doctor", "man")
 """Names of commands that this version does not have: such a word is not sent as a prompt."""
 
 # Words that are commands in comparable tools, and the command to use here.

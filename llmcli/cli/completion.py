@@ -23,6 +23,11 @@ SCRIPTS = {"bash": "llmcli.bash", "zsh": "llmcli.zsh", "fish": "llmcli.fish", "p
 
 def complete_model(incomplete: str) -> list[str]:
     """`provider:model` for the models that the table knows, and `provider:` alone, that begin like `incomplete`."""
+    if incomplete.startswith("local:"):
+        from llmcli.models.local_files import SMALL_MODEL, names_of_files
+
+        names = dict.fromkeys((SMALL_MODEL, *names_of_files()))
+        return [full for name in names if (full := f"local:{name}").startswith(incomplete)]
     return models_like(incomplete, PROVIDERS)
 
 

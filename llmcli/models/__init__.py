@@ -52,6 +52,8 @@ class Model(ABC):
 
     id: str
     address: str = ""
+    debug = False
+    """Whether it may write its log to stderr."""
 
     @property
     def members(self) -> tuple[Model, ...]:
