@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from llmcli import __version__
-from llmcli.cli.completion import SCRIPTS, complete_model
+from llmcli.cli.completion import SCRIPTS, complete_model, complete_own_tool, complete_server
 from llmcli.cli.typer_ext import (
     AskCommand,
     DefaultGroup,
@@ -29,13 +29,14 @@ COMMANDS = {
     "providers": ("llmcli.cli.providers", "Providers: prefix, aliases, address, key variables."),
     "config": ("llmcli.cli.config", "Settings: what is in force, and where it comes from."),
     "keys": ("llmcli.cli.keys", "API keys, kept in a private file."),
+    "tools": ("llmcli.cli.tools", "Tools: what servers and own commands offer; call one by hand."),
     "completion": ("llmcli.cli.completion_command", "Print the completion script of a shell."),
     "help": ("llmcli.cli.help", "Show the help of a command."),
     "version": ("llmcli.cli.version", "Print the version."),
 }
 """Each command: the module that holds it as `app`, and the line of help that `llmcli --help` shows."""
 
-RESERVED = ("log", "logs", "usage", "templates", "batch", "tools", "local", "doctor", "man")
+RESERVED = ("log", "logs", "usage", "templates", "batch", "local", "doctor", "man")
 """Names of commands that this version does not have: such a word is not sent as a prompt."""
 
 # Words that are commands in comparable tools, and the command to use here.
@@ -95,7 +96,9 @@ def _misspelled(options: Mapping[str, Any]) -> UserError | None:
     return UserError(f"{word}: {meant}", hint=send)
 
 
-vars(_ask)["__signature__"] = settings_signature(lambda meta: True, {"model": complete_model})
+vars(_ask)["__signature__"] = settings_signature(
+    lambda meta: True, {"model": complete_model, "mcp": complete_server, "tool": complete_own_tool}
+)
 
 app = new_app(
     _ask,
