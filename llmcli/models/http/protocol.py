@@ -121,6 +121,8 @@ class ProtocolModel(Model):
                 yield from self._read_whatever(response, reply)
         except ProviderError as error:
             error.message = redact(error.message, self.secrets)
+            error.body = error.body and redact(error.body, self.secrets)
+            error.model = error.model or self.id
             yield from reply.flush()
             if not (reply.finish and error.kind in ("network", "timeout")):
                 self._advise(error)
