@@ -16,7 +16,7 @@ from pathlib import Path
 from llmcli.providers.lookup import models_like
 from llmcli.providers.table import PROVIDERS
 
-__all__ = ["SCRIPTS", "complete_model", "complete_provider", "script"]
+__all__ = ["COMPLETIONS", "SCRIPTS", "complete_model", "complete_provider", "complete_template", "script"]
 
 SCRIPTS = {"bash": "llmcli.bash", "zsh": "llmcli.zsh", "fish": "llmcli.fish", "powershell": "llmcli.ps1"}
 
@@ -30,6 +30,17 @@ def complete_provider(incomplete: str) -> list[str]:
     """The prefixes and aliases that begin like `incomplete`."""
     names = (name for row in PROVIDERS.values() for name in row.names)
     return [name for name in names if name.startswith(incomplete)]
+
+
+def complete_template(incomplete: str) -> list[str]:
+    """The names of prompt files that begin like `incomplete`."""
+    from llmcli.template import template_names
+
+    return [name for name, _, _ in template_names() if name.startswith(incomplete)]
+
+
+COMPLETIONS = {"model": complete_model, "template": complete_template}
+"""What completes the value of an option, by the `complete` of its setting."""
 
 
 def script(shell: str) -> str:
