@@ -12,6 +12,7 @@ from llmcli.config.settings import FIELDS, Settings, default_of, flag, meta_of, 
 from llmcli.errors import SettingsError, UserError
 from llmcli.paths import config_folder
 from llmcli.providers.credentials import key_sources
+from llmcli.providers.lookup import split_chain
 from llmcli.providers.table import PROVIDERS, Provider
 from llmcli.secrets import public_address
 
@@ -51,8 +52,8 @@ class Config:
 
     def chain(self, name: str) -> list[str]:
         """The models of a name: the members of a chain, which has commas, each alias replaced by what it stands for."""
-        members = [self.aliases.get(one.strip(), one) for one in name.split(",")]
-        return [one.strip() for member in members for one in member.split(",")]
+        members = [self.aliases.get(one, one.replace(",", "\\,")) for one in split_chain(name)]
+        return [one for member in members for one in split_chain(member)]
 
     def model_name(self, environ: Mapping[str, str]) -> tuple[str, str | None]:
         """The model as it was asked for, and a line for the person where nobody chose it.
