@@ -4,6 +4,7 @@ import json
 import re
 import tomllib
 from collections.abc import Mapping
+import warnings
 from functools import cache
 from typing import Annotated, Any, Literal
 
@@ -57,7 +58,9 @@ def _annotation(name: str) -> Any:
 
 def _model(title: str, which: list[str]) -> type[BaseModel]:
     fields: dict[str, Any] = {name: (_annotation(name), None) for name in which}
-    return create_model(title, __base__=_Strict, **fields)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # `schema` is the name of a retired method of pydantic's
+        return create_model(title, __base__=_Strict, **fields)
 
 
 def _in_table(table: str) -> list[str]:
