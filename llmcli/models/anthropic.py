@@ -75,7 +75,9 @@ class MessagesProtocol(HTTPModel):
         return {"Authorization": f"Bearer {self.key}"} if self.key else {}
 
     def refused(self, settings: ModelSettings) -> Mapping[str, str]:
-        """See `ProtocolModel.refused`."""
+        """See `ProtocolModel.refused`; other servers of this protocol may take sampling options."""
+        if not self.endpoint.is_home:
+            return {"seed": "the Messages API has no field for it"} if settings.seed is not None else {}
         sampling = {"temperature": settings.temperature, "top_p": settings.top_p, "top_k": settings.top_k}
         sampling |= {"seed": settings.seed}
         return dict.fromkeys(given(sampling), _NO_SAMPLING)
@@ -94,6 +96,7 @@ class MessagesProtocol(HTTPModel):
             system.append(schema_prompt(settings.schema))
         if told := "\n\n".join(filter(None, system)):
             body["system"] = told
+        body |= given({"temperature": settings.temperature, "top_p": settings.top_p, "top_k": settings.top_k})
         if settings.stop:
             body["stop_sequences"] = list(settings.stop)
         if settings.user_id is not None:

@@ -51,6 +51,7 @@ from llmcli.models import converse_blocks as converse
 from llmcli.models.event_builder import Reply
 from llmcli.models.http.aws_event_stream import Frame, frames
 from llmcli.models.http.backend import in_thread
+from llmcli.models.http.bounded import decoded
 from llmcli.models.http.http_model import HTTPModel, checked_region
 from llmcli.models.http.network_errors import network_errors
 from llmcli.models.http.provider_errors import provider_error
@@ -278,7 +279,7 @@ class ConverseProtocol(HTTPModel):
 
         As everywhere the first byte decides: a frame begins with the high byte of its length, which is 0.
         """
-        chunks = response.iter_bytes()
+        chunks = decoded(response)
         with network_errors(self.id, response.request):
             head = next(filter(None, chunks), b"")
         if head[:1] != b"\0":
