@@ -19,7 +19,7 @@ _FORCED = {"-chat": "openai", "-responses": "openai-responses"}
 
 
 # Words for whole families of models, which are suggested before providers that are spelled alike.
-_FAMILIES = ("claude", "sonnet", "haiku", "opus", "flash", "gemini", "mistral", "grok", "llama", "qwen", "command")
+_FAMILIES = ("claude", "sonnet", "haiku", "opus", "flash", "gemini", "grok", "llama", "qwen", "command")
 
 
 # Providers that are no more, and what to say of them.
