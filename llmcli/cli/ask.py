@@ -14,8 +14,8 @@ from llmcli.console import Console
 from llmcli.conversation import Conversation
 from llmcli.errors import Interrupted, LlmcliError, UserError
 from llmcli.factory import open_conversation
-from llmcli.inputs import read_prompt
-from llmcli.messages import UserPromptPart
+from llmcli.inputs import read_prompt, read_text
+from llmcli.messages import ModelMessage, UserPromptPart
 from llmcli.models import HTTPRequest
 from llmcli.signals import deliver_signals
 from llmcli.turn import check_secrets, fail, progress_for, run, shows_cost
@@ -67,11 +67,27 @@ def _prepared(config: Config, console: Console, model: str) -> tuple[Conversatio
     settings = config.settings
     with progress_for(config, console).waiting_for(model):  # imports take time, too
         conversation = open_conversation(config, model, console)
+        if settings.messages:
+            conversation.messages = _history(settings.messages, console)
+            if settings.system:
+                conversation.instruct(conversation.system)
     attachments = read_attachments(settings.attach, "--attach", console.stdin)
     text = read_prompt(settings.prompt, settings.file, console.stdin, lambda line: console.stderr.line(f"note: {line}"))
     prompt = UserPromptPart.of(text, attachments)
     check_secrets(prompt, config, console)
     return conversation, prompt
+
+
+def _history(name: str, console: Console) -> list[ModelMessage]:
+    """The messages of a JSON file. Raises UserError."""
+    from llmcli.history import load_messages
+
+    text = read_text(name, "--messages", console.stdin)
+    try:
+        return load_messages(text)
+    except UserError as error:
+        error.message = f"--messages {name}: {error.message}"
+        raise
 
 
 @contextmanager
