@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from llmcli import __version__
 from llmcli.errors import FallbackExceptionGroup, Interrupted, LlmcliError, ProviderError
-from llmcli.messages import AttemptFailed, ModelResponse, StreamEvent, TextDelta
+from llmcli.messages import AttemptFailed, ModelMessage, ModelResponse, StreamEvent, TextDelta
 from llmcli.secrets import Secrets
 from llmcli.usage import Usage
 
@@ -42,6 +42,8 @@ class Result:
     """The reply as JSON, where it fits the schema that was asked for."""
     earlier: list[ModelResponse] = field(default_factory=list)
     """Whole replies of the same turn that another request followed."""
+    messages: list[ModelMessage] = field(default_factory=list)
+    """The whole conversation, with the turn at its end."""
     conversation_id: str | None = None
     first_text_s: float | None = None
     """Seconds from the start to the first text."""
@@ -122,8 +124,14 @@ class Result:
             "duration_s": _rounded(self.duration_s),
             "sources": [],
             "tool_calls": [],
+            "messages": self._messages(),
             "error": self._told(self.error) if self.error else None,
         }
+
+    def _messages(self) -> list[Any]:
+        from llmcli.message_json import dumped
+
+        return [dumped(one) for one in self.messages]
 
     def _told(self, error: LlmcliError) -> dict[str, Any]:
         return {

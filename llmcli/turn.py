@@ -42,6 +42,7 @@ def run(
     result = Result(model, conversation.price, secrets=console.secrets)
     renderer = make_renderer(settings, model, console, partial=conversation.shape is not None)
     exchange(conversation, prompt, renderer, progress_for(config, console), result, repairs=settings.repair)
+    result.messages = conversation.messages
     console.secrets.add(*conversation.model.secrets)  # tokens come with the request
     _judge(result, renderer, config, console, in_session, shape=conversation.shape)
     return result

@@ -77,6 +77,15 @@ class Settings:
         metavar="PATH_OR_URL",
     )
 
+    messages: str | None = given(
+        None,
+        "JSON file with the messages before the prompt, as `messages` of --json. - is stdin.",
+        "--messages",
+        section="Prompt",
+        metavar="FILE",
+        chat=False,
+    )
+
     format: Format = setting(
         "auto",
         "Format of the reply: text, markdown, json or ndjson. Default: auto, which is markdown on a terminal and "
