@@ -54,6 +54,9 @@ def wants_session(config: Config, console: Console) -> bool:
         or settings.extract
         or settings.get
         or settings.choice
+        or settings.out
+        or settings.template
+        or settings.print
         or settings.dry_run
         or settings.no_input
     )

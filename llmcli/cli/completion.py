@@ -16,7 +16,17 @@ from pathlib import Path
 from llmcli.providers.lookup import models_like
 from llmcli.providers.table import PROVIDERS
 
-__all__ = ["SCRIPTS", "complete_model", "complete_provider", "script"]
+__all__ = [
+    "COMPLETIONS",
+    "SCRIPTS",
+    "complete_model",
+    "complete_own_tool",
+    "complete_provider",
+    "complete_server",
+    "complete_template",
+    "complete_tool",
+    "script",
+]
 
 SCRIPTS = {"bash": "llmcli.bash", "zsh": "llmcli.zsh", "fish": "llmcli.fish", "powershell": "llmcli.ps1"}
 
@@ -35,6 +45,56 @@ def complete_provider(incomplete: str) -> list[str]:
     """The prefixes and aliases that begin like `incomplete`."""
     names = (name for row in PROVIDERS.values() for name in row.names)
     return [name for name in names if name.startswith(incomplete)]
+
+
+def complete_template(incomplete: str) -> list[str]:
+    """The names of prompt files that begin like `incomplete`."""
+    from llmcli.template import template_names
+
+    return [name for name, _, _ in template_names() if name.startswith(incomplete)]
+
+
+def complete_server(incomplete: str) -> list[str]:
+    """The tool servers of the settings, and the tools of them that were listed before."""
+    return [name for name in (*_names("mcp"), *_listed_tools()) if name.startswith(incomplete)]
+
+
+def complete_own_tool(incomplete: str) -> list[str]:
+    """The own commands of the settings."""
+    return [name for name in _names("tools") if name.startswith(incomplete)]
+
+
+def complete_tool(incomplete: str) -> list[str]:
+    """Own commands, and `server.tool` of the servers that were listed before."""
+    return [name for name in (*_names("tools"), *_listed_tools()) if name.startswith(incomplete)]
+
+
+def _names(table: str) -> list[str]:
+    """The names of tables in the settings file; none where it cannot be read."""
+    import tomllib
+
+    from llmcli.config.load import config_path
+
+    try:
+        found = tomllib.loads(config_path().read_text(encoding="utf-8-sig")).get(table)
+    except (OSError, ValueError, RecursionError):
+        return []
+    return list(found) if isinstance(found, dict) else []
+
+
+def _listed_tools() -> list[str]:
+    from llmcli.tools.names_cache import read_names
+
+    return read_names()
+
+
+COMPLETIONS = {
+    "model": complete_model,
+    "template": complete_template,
+    "mcp": complete_server,
+    "tool": complete_own_tool,
+}
+"""What completes the value of an option, by the `complete` of its setting."""
 
 
 def script(shell: str) -> str:

@@ -11,12 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, fields
 from typing import Any, Literal, cast, get_args
 
-from llmcli.config.meta import Meta, given, setting
+from llmcli.config.declare import Meta, given, setting
 from llmcli.messages import Effort
 
 __all__ = ["FIELDS", "SECTIONS", "Meta", "Settings", "default_of", "flag", "kind_of", "meta_of", "names", "variable"]
 
-SECTIONS = ("Prompt", "Reply", "Model", "Connection", "Limits", "Other")
+SECTIONS = ("Prompt", "Reply", "Model", "Tools", "Connection", "Limits", "Other")
 """The sections of `--help`, in order."""
 
 Format = Literal["auto", "text", "markdown", "json", "ndjson"]
@@ -43,6 +43,22 @@ class Settings:
     )
     system: str | None = setting(
         None, "System prompt. @FILE reads it from a file.", "--system", "-s", section="Prompt", metavar="TEXT"
+    )
+    template: str | None = given(
+        None,
+        "Prompt file to fill: a name that `llmcli templates` lists, or a path.",
+        "--template",
+        "-t",
+        section="Prompt",
+        metavar="NAME_OR_PATH",
+        complete="template",
+    )
+    param: Sequence[str] = given(
+        (),
+        "Value for a {{KEY}} of the prompt file. Repeatable.",
+        "--param",
+        section="Prompt",
+        metavar="KEY=VALUE",
     )
     file: Sequence[str] = given(
         (),
@@ -114,6 +130,15 @@ class Settings:
         min=0,
         max=100,
     )
+    out: str | None = given(
+        None,
+        "Write the reply to FILE, and only when it is whole (exit code 0). Otherwise it goes to FILE.part.",
+        "--out",
+        section="Reply",
+        metavar="FILE",
+        complete="file",
+        chat=False,
+    )
     thinking: bool | None = setting(
         None,
         "Show all reasoning on stderr, or none. Default: its end, on a terminal.",
@@ -177,6 +202,50 @@ class Settings:
         "Drop an option that the API does not take, with a note, instead of refusing it.",
         "--lenient/--strict",
         section="Model",
+    )
+
+    mcp: Sequence[str] = given(
+        (),
+        "Tool server to offer: the name of a [mcp.NAME] table, NAME.GLOB for a part of its tools, a URL, or a command "
+        "in quotes. Repeatable.",
+        "--mcp",
+        section="Tools",
+        metavar="NAME_URL_OR_COMMAND",
+        complete="mcp",
+    )
+    tool: Sequence[str] = given(
+        (),
+        "Own command to offer as a tool: the name of a [tools.NAME] table. Repeatable.",
+        "--tool",
+        section="Tools",
+        metavar="NAME",
+        complete="tool",
+    )
+    allow: Sequence[str] = given(
+        (),
+        "Run these tools without a question: a glob of SERVER.TOOL, or hint:read-only for trusted servers. Repeatable.",
+        "--allow",
+        section="Tools",
+        metavar="GLOB",
+    )
+    deny: Sequence[str] = given(
+        (), "Never run these tools: a glob of SERVER.TOOL. Repeatable.", "--deny", section="Tools", metavar="GLOB"
+    )
+    max_steps: int = setting(
+        5,
+        "Most requests of one prompt when the model calls tools. Default: 5.",
+        "--max-steps",
+        section="Tools",
+        metavar="NUMBER",
+        min=1,
+        max=1000,
+    )
+    mcp_file: str | None = setting(
+        None,
+        "JSON file with mcpServers, relative to the settings file.",
+        section="Tools",
+        table="",
+        env=False,
     )
 
     api_key_file: str | None = given(
@@ -286,8 +355,13 @@ class Settings:
     )
 
     edit_mode: EditMode = setting("emacs", "Keys of the input line in a session: emacs or vi.", section="Other")
+    print: bool = given(
+        False, "Never begin a session: one prompt, one reply.", "--print", "-p", section="Other", chat=False
+    )
     no_input: bool = given(False, "Never ask anything.", "--no-input", section="Other")
-    yes: bool = given(False, "Answer yes to what would be asked, tool calls excepted.", "--yes", section="Other")
+    yes: bool = given(
+        False, "Answer yes to every question, except those about calls of tools.", "--yes", section="Other"
+    )
     dry_run: bool = given(
         False,
         "Print the exact request, with the key masked, and send nothing.",
