@@ -282,7 +282,7 @@ def test_of_a_giant_block_only_the_end_is_laid_out_while_it_grows(head: str) -> 
 def test_code_is_copied_as_it_is() -> None:
     code = ["def f():", "    return 1", "", "x = '" + "y" * 200 + "'"]
     out = whole("```python\n" + "\n".join(code) + "\n```\n", COLORED, 40)
-    assert [re.sub(r"\x1b\[[\d;]*m", "", line) for line in out] [1:-1] == code
+    assert [re.sub(r"\x1b\[[\d;]*m", "", line) for line in out][1:-1] == code
 
 
 def test_no_word_is_lost() -> None:
@@ -301,7 +301,7 @@ def test_only_colours_and_moves_of_our_own_reach_the_terminal() -> None:
         terminal,
     )
     sent = "".join(terminal.frames)
-    assert set(re.findall(r"\x1b(?!\[[\d;]*m|\[\d+A|\[J|\[\?7[lh]).{0,9}", sent)) == set()
+    assert set(re.findall(r"\x1b(?!\[[\d;]*m|\[\d+[AB]|\[[JK]|\[\?7[lh]).{0,9}", sent)) == set()
     assert not re.search("[\x00-\x09\x0b-\x1a\x1c-\x1f\x7f-\x9f\u202a-\u202e]", sent)
     assert "[bold]y[/bold] [link=http://z]w[/link] :smile:" in re.sub(r"\x1b\[[\d;]*m", "", sent)
 

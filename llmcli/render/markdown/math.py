@@ -1,4 +1,4 @@
-"""Markdown rules that keep mathematics as it was written: `$..$`, `$$..$$`, `\\(..\\)`, `\\[..\\]` and LaTeX environments."""
+"""Markdown rules that keep mathematics as it was written: `$..$`, `$$..$$`, `\\(..\\)`, `\\[..\\]`, environments."""
 
 from __future__ import annotations
 
