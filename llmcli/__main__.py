@@ -38,11 +38,9 @@ def _command() -> int:
     gc.set_threshold(50_000)
     from llmcli.signals import catch_signals
 
-    catch_signals()
-    from llmcli import lazy_sdk
+    catch_signals(hold=True)
     from llmcli.cli.app import main as run
 
-    lazy_sdk.install()
     return run()
 
 

@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-import resource
-import struct
-import subprocess
 import sys
-import termios
-import time
 
 import pytest
 
@@ -17,7 +10,7 @@ from llmcli.render.markdown.document import Document, whole
 from llmcli.render.markdown.layout import Layout
 from llmcli.render.markdown.theme import Look, find_look
 from llmcli.render.region import Region
-from tests.fake_provider import FakeProvider, chat_chunk, chat_reply, sse
+from tests.fake_provider import FakeProvider, chat_reply
 from tests.screen import Screen
 from tests.terminal import Terminal
 

@@ -1,15 +1,21 @@
-"""The shape of the settings file, checked by pydantic; loaded only where there is a file or a variable to check."""
+"""The model of the settings file, made for pydantic from `Settings`; loaded only to check a file or a variable."""
 
-from __future__ import annotations
+import json
+import re
+import tomllib
+import warnings
+from collections.abc import Mapping
+from functools import cache
+from typing import Annotated, Any, Literal
 
-import difflib
-from typing import Annotated, Literal
-
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
 from pydantic_core import PydanticCustomError
 
-from llmcli.errors import PROVIDER_KINDS
-from llmcli.messages import Effort
+from llmcli.config.settings import FIELDS, Meta, kind_of, meta_of, names
+from llmcli.errors import PROVIDER_KINDS, SettingsError
+from llmcli.spelling import did_you_mean
+
+__all__ = ["SettingsFile", "Variables", "choices", "faults", "front_matter"]
 
 
 class _Strict(BaseModel):
@@ -17,7 +23,7 @@ class _Strict(BaseModel):
 
 
 def _words(value: object) -> object:
-    """A list of errors' kinds and statuses; in a variable they stand with commas between."""
+    """Split the words of a variable at commas, and check each: an error kind or a status."""
     words = value.split(",") if isinstance(value, str) else value
     return [_reason(str(word).strip()) for word in words] if isinstance(words, list) else words
 
@@ -27,61 +33,55 @@ def _reason(word: str) -> int | str:
         return word
     if word.isdecimal() and 400 <= int(word) <= 599:
         return int(word)
-    near = difflib.get_close_matches(word, PROVIDER_KINDS, 1, 0.6)
-    meant = f"did you mean {near[0]}?" if near else f"there are 400 to 599, {', '.join(PROVIDER_KINDS)}"
-    raise PydanticCustomError("reason", f"{word or 'an empty word'} is no error of a provider; {meant}")
+    meant = did_you_mean(word, PROVIDER_KINDS) or f"known are 400 to 599, {', '.join(PROVIDER_KINDS)}"
+    raise PydanticCustomError("reason", f"{word or 'an empty word'} is not an error kind of a provider; {meant}")
 
 
-class Defaults(_Strict):
-    """Values for options that are not given; the names are those of the options."""
-
-    system: str | None = None
-    temperature: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
-    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
-    max_tokens: Annotated[int, Field(gt=0)] | None = None
-    seed: int | None = None
-    stop: Annotated[tuple[str, ...], BeforeValidator(lambda one: [one] if isinstance(one, str) else one)] | None = None
-    effort: Effort | None = None
-    user_id: str | None = None
-    timeout: Annotated[float, Field(gt=0, le=1e6)] | None = None
-    retries: Annotated[int, Field(ge=0, le=100)] | None = None
-    fallback_on: Annotated[tuple[int | str, ...], BeforeValidator(_words)] | None = None
-    format: Literal["auto", "text", "markdown", "json", "ndjson"] | None = None
-    thinking: bool | None = None
-    usage: bool | None = None
-    theme: Literal["auto", "dark", "light", "ansi", "none"] | None = None
-    color: bool | None = None
-    stream: bool | None = None
-    lenient: bool | None = None
-    allow_incomplete: bool | None = None
-    edit_mode: Literal["emacs", "vi"] | None = None
-    proxy: str | None = None
-    ca_file: str | None = None
+def _one_or_more(value: object) -> object:
+    return [value] if isinstance(value, str) else value
 
 
-class LimitSettings(_Strict):
-    """What may be spent in a session; the names are those of the options."""
-
-    request_limit: Annotated[int, Field(ge=0)] | None = None
-    request_tokens_limit: Annotated[int, Field(ge=0)] | None = None
-    response_tokens_limit: Annotated[int, Field(ge=0)] | None = None
-    total_tokens_limit: Annotated[int, Field(ge=0)] | None = None
-    max_cost: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
-    allow_unknown_cost: bool | None = None
+_Texts = Annotated[tuple[str, ...], BeforeValidator(_one_or_more)]
+_OF_NAME: dict[str, Any] = {"fallback_on": Annotated[tuple[int | str, ...], BeforeValidator(_words)]}
 
 
-class Variables(Defaults, LimitSettings):
-    """The same as variables of the environment, where all is text."""
+def _annotation(name: str) -> Any:
+    """The type of a setting in the file: bounds as on the command line, no NaN and no infinity."""
+    kind, meta = kind_of(name), meta_of(name)
+    if kind == list[str]:
+        kind = _OF_NAME.get(name, _Texts)
+    bounds = {"ge": meta.min, "le": meta.max} if kind in (int, float) else {}
+    more = {"allow_inf_nan": False} if kind is float else {}
+    constraints: dict[str, Any] = {key: value for key, value in {**bounds, **more}.items() if value is not None}
+    return Annotated[kind, Field(**constraints)] | None if constraints else kind | None
+
+
+def _model(title: str, which: list[str]) -> type[BaseModel]:
+    fields: dict[str, Any] = {name: (_annotation(name), None) for name in which}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # `schema` is the name of a retired method of pydantic's
+        return create_model(title, __base__=_Strict, **fields)
+
+
+def _in_table(table: str) -> list[str]:
+    def is_in(meta: Meta) -> bool:
+        return meta.table == table
+
+    return names(is_in)
+
+
+_Defaults = _model("Defaults", _in_table("defaults"))
+_Limits = _model("Limits", _in_table("limits"))
+Variables = _model("Variables", [name for name in FIELDS if meta_of(name).table is not None])
+"""All settings as variables, where every value is text."""
 
 
 class ProviderSettings(_Strict):
-    """A provider of one's own, or changes to a built-in one; see `llmcli.providers.table.Provider` for the quirks."""
+    """A provider of one's own, or changes to a built-in one; see `llmcli.providers.table.Provider` for the fields."""
 
     protocol: Literal["openai", "openai-responses", "anthropic", "gemini", "cohere"] | None = None
     base_url: str | None = None
-    key_env: Annotated[tuple[str, ...], BeforeValidator(lambda one: [one] if isinstance(one, str) else one)] | None = (
-        None
-    )
+    key_env: _Texts | None = None
     key_command: str | None = None
     proxy: str | None = None
     ca_file: str | None = None
@@ -97,11 +97,148 @@ class ProviderSettings(_Strict):
     stream_usage: bool | None = None
 
 
-class SettingsFile(_Strict):
-    """The whole file."""
+_Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+_Seconds = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
+_Command = Annotated[tuple[str, ...], Field(min_length=1)]
 
-    model: str | None = None
+
+class ServerSettings(_Strict):
+    """A tool server; see `llmcli.tools.servers.ServerEntry` for the fields."""
+
+    command: _Command | None = None
+    url: str | None = None
+    env: dict[str, str] | None = None
+    headers: dict[str, str] | None = None
+    key_env: str | None = None
+    key_command: str | None = None
+    allow: _Texts | None = None
+    deny: _Texts | None = None
+    trusted: bool | None = None
+    timeout: _Seconds | None = None
+
+
+class ToolSettings(_Strict):
+    """An own command that models may call; see `llmcli.tools.command.CommandTool`."""
+
+    command: _Command
+    description: str
+    parameters: str | dict[str, Any] | None = None
+    env: dict[str, str] | None = None
+    timeout: _Seconds | None = None
+    max_output: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
+
+
+class _Tables(_Strict):
+    """The tables that are not settings of one value."""
+
     aliases: dict[str, str] = {}
-    defaults: Defaults = Defaults()
-    limits: LimitSettings = LimitSettings()
     providers: dict[str, ProviderSettings] = {}
+    mcp: dict[_Name, ServerSettings] = {}
+    tools: dict[_Name, ToolSettings] = {}
+    defaults: Any = None
+    limits: Any = None
+
+
+SettingsFile = create_model(
+    "SettingsFile",
+    __base__=_Tables,
+    **{name: (_annotation(name), None) for name in _in_table("")},  # type: ignore[call-overload]  # fields by name
+    defaults=(_Defaults, _Defaults()),
+    limits=(_Limits, _Limits()),
+)
+"""The whole file."""
+
+
+@cache
+def choices(name: str) -> tuple[str, ...]:
+    """The words that a setting may be, for completion: those of a Literal, `true` and `false` for a bool."""
+    kind = kind_of(name)
+    if kind is bool:
+        return ("true", "false")
+    return tuple(map(str, getattr(kind, "__args__", ()))) if kind != list[str] else ()
+
+
+def _in_front_matter(name: str) -> bool:
+    """Whether a prompt file may set it: nothing that grants, addresses or opens, and no file that it could send."""
+    meta = meta_of(name)
+    sampling = meta.section == "Model" and meta.table == "defaults"
+    return name in _OF_PROMPTS or ((sampling or meta.table == "limits") and not name.startswith("allow"))
+
+
+_OF_PROMPTS = (
+    *("model", "system", "schema", "schema_multi", "get", "choice", "repair", "extract", "format", "mcp", "tool"),
+    *("max_steps", "web", "cache"),
+)
+_FRONT_NAMES = {"tools": "tool"}  # as the front matter calls a setting
+_A_FILE = re.compile(r"\s*@|.*\.json\s*\Z", re.DOTALL)
+_Value = Annotated[str, BeforeValidator(lambda value: str(value) if isinstance(value, int | float) else value)]
+
+
+@cache
+def _front_model() -> type[BaseModel]:
+    model = _model("FrontMatter", [name for name in FIELDS if _in_front_matter(name)])
+    more: dict[str, Any] = {"params": (dict[str, _Value], {})}
+    return create_model("FrontMatter", __base__=model, **more)
+
+
+def front_matter(text: str, name: str) -> tuple[dict[str, Any], dict[str, str]]:
+    """The settings and the parameters in the front matter of the prompt file `name`. Raises SettingsError."""
+    try:
+        table = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise SettingsError(f"the prompt file {name}: its front matter is not valid TOML: {error}") from None
+    values = {_FRONT_NAMES.get(key, key): value for key, value in table.items()}
+    for key in values:
+        if key in FIELDS and not _in_front_matter(key):
+            raise SettingsError(f"the prompt file {name} may not set {key}", hint="give it as an option")
+    if isinstance(values.get("schema"), Mapping):
+        values["schema"] = json.dumps(values["schema"], default=str)
+    try:
+        found = dict(_front_model().model_validate(values))
+    except ValidationError as error:
+        raise SettingsError(f"the prompt file {name}: {faults(error)}") from None
+    params = found.pop("params")
+    settings = {key: value for key, value in found.items() if value is not None}
+    _refuse_reach(settings, name)
+    return settings, dict(params)
+
+
+def _refuse_reach(settings: Mapping[str, Any], name: str) -> None:
+    """Refuse a value that would read a file, start a command or reach an address."""
+    for key in ("system", "schema"):
+        value = str(settings.get(key, ""))
+        if value.startswith("@") or (key == "schema" and not value.startswith("{") and _A_FILE.match(value)):
+            raise SettingsError(f"the prompt file {name}: {key} may not name a file", hint="write its text instead")
+    for key in ("mcp", "tool"):
+        for value in settings.get(key) or ():
+            if re.search(r"[\s/]|://", value):
+                raise SettingsError(f"the prompt file {name}: {key} takes names, not {value!r}")
+
+
+def faults(error: ValidationError, name_of: Any = str) -> str:
+    """What is wrong with a table, in one line: the place of each value and the reason."""
+    return "; ".join(
+        f"{'.'.join(name_of(str(place)) for place in fault['loc'][:3])}: {_fault(fault)}" for fault in error.errors()
+    )
+
+
+def _fault(fault: Mapping[str, Any]) -> str:
+    if fault["type"] != "extra_forbidden":
+        return _SAID.get(fault["type"], "{}").format(fault["msg"])
+    known = [*FIELDS, *SettingsFile.model_fields, *ProviderSettings.model_fields]
+    near = did_you_mean(str(fault["loc"][-1]), known)
+    return f"unknown setting; {near}" if near else "unknown setting"
+
+
+# Pydantic's words for values that cannot be read, which name its own types.
+_SAID = {
+    "float_parsing": "not a number",
+    "float_type": "not a number",
+    "int_parsing": "not a whole number",
+    "int_type": "not a whole number",
+    "int_from_float": "not a whole number",
+    "bool_parsing": "neither true nor false",
+    "bool_type": "neither true nor false",
+    "string_type": "not a text",
+    "finite_number": "not a finite number",
+}

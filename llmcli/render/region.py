@@ -34,9 +34,9 @@ class Region:
     def draw(self, rows: Sequence[str], above: Sequence[str] = ()) -> None:
         """Show `rows` in the place of the ones before, and put `above` above them for good; one write, or none.
 
-        A row is a line's text with its colours, ended by nothing, at most as wide as the terminal. Of rows that do not
-        fit on the screen, or would not if it were half as wide, only the last are shown. Lines of `above` may be longer: the terminal wraps them, so that
-        they are copied as one line.
+        A row is a line's text with its colors, ended by nothing, at most as wide as the terminal. Of rows that do not
+        fit on the screen, or would not if it were half as wide, only the last are shown. Lines of `above` may be
+        longer: the terminal wraps them, so that they are copied as one line.
         """
         columns, height = self._size()
         above, rows = self._not_gone(above, rows, columns, height)

@@ -21,9 +21,9 @@ from llmcli.messages import (
 )
 from llmcli.models import HTTPRequest, Model, option
 from llmcli.models.event_builder import Reply
-from llmcli.providers.endpoint import Cloud
-from llmcli.providers.table import Provider
-from llmcli.secrets import public_address, redact, url_secrets
+from llmcli.providers.endpoint import Cloud, Endpoint
+from llmcli.secrets import header_secrets, public_address, redact, url_secrets
+from llmcli.spelling import find_close
 
 if TYPE_CHECKING:
     import httpx2
@@ -44,22 +44,20 @@ _SECRET_HEADERS = {
 class ProtocolModel(Model):
     """A model behind an HTTP protocol; a protocol says how to make the body, send it and read the events.
 
-    `key` is None where the provider needs none, `headers` are sent besides the protocol's own, `cloud` is for those who
-    want more than a key.
+    `endpoint` says where and how to reach it, `cloud` has what some need besides a key.
     """
 
     _client: Any = None
 
-    def __init__(
-        self, provider: Provider, model: str, key: str | None, *, headers: Mapping[str, str], cloud: Cloud
-    ) -> None:
-        self.provider = provider
+    def __init__(self, endpoint: Endpoint, model: str, cloud: Cloud) -> None:
+        self.endpoint = endpoint
+        self.provider = endpoint.provider
         self.model = model
-        self.key = key
-        self.headers = headers
+        self.key = endpoint.key
+        self.headers = endpoint.headers
         self.cloud = cloud
-        self.id = f"{provider.name}:{model}"
-        self.address = provider.address
+        self.id = f"{endpoint.provider.name}:{model}"
+        self.address = endpoint.address
 
     @abstractmethod
     def body(self, messages: Sequence[ModelMessage], settings: ModelSettings) -> dict[str, Any]:
@@ -96,8 +94,8 @@ class ProtocolModel(Model):
     def content(self, part: UserPromptPart) -> str | list[dict[str, Any]]:
         """A prompt: its text, or where there are any its files and its text."""
         if not part.attachments:
-            return part.content
-        return [*filter(None, map(self.attached, part.attachments)), self.said(part.content)]
+            return part.text
+        return [*filter(None, map(self.attached, part.attachments)), self.said(part.text)]
 
     def blocks(self, content: str | list[dict[str, Any]]) -> list[dict[str, Any]]:
         """The content of a turn for APIs that know it as a list only."""
@@ -124,6 +122,8 @@ class ProtocolModel(Model):
                 yield from self._read_whatever(response, reply)
         except ProviderError as error:
             error.message = redact(error.message, self.secrets)
+            error.body = error.body and redact(error.body, self.secrets)
+            error.model = error.model or self.id
             yield from reply.flush()
             if not (reply.finish and error.kind in ("network", "timeout")):
                 self._advise(error)
@@ -139,7 +139,7 @@ class ProtocolModel(Model):
             raise NetworkError(f"{self.id}: an event of an unknown shape: {error}", kind="stream") from error
 
     def preview(self, messages: Sequence[ModelMessage], settings: ModelSettings) -> HTTPRequest:
-        """See `Model.preview`: the SDK builds the request, and a recorder takes the place of the network."""
+        """See `Model.preview`: a recorder takes the place of the network."""
         import httpx2
 
         settings, notes = self._fitting(settings, messages)
@@ -153,14 +153,14 @@ class ProtocolModel(Model):
         request = seen[0]
         secret = {*_SECRET_HEADERS, *(name.lower() for name in self.headers)}
         headers = {
-            name: "***" if name in secret or (self.key and self.key in value) else value
+            name: "***" if name in secret else redact(value, [self.key or ""])
             for name, value in request.headers.items()
         }
         url = request.url.copy_with(userinfo=b"")
         return HTTPRequest(request.method, str(url), headers, request.content.decode(), notes)
 
     def _whole_body(self, messages: Sequence[ModelMessage], settings: ModelSettings) -> dict[str, Any]:
-        return _merged(self.body(messages, settings), settings.extra)
+        return merged(self.body(messages, settings), settings.extra)
 
     def _fitting(
         self, settings: ModelSettings, messages: Sequence[ModelMessage]
@@ -168,15 +168,15 @@ class ProtocolModel(Model):
         """The settings without those that this API does not take, and a note for each that was dropped."""
         self.check(settings, messages)
         refused = self.refused(settings)
-        unset = vars(ModelSettings)
+        unset = ModelSettings()
         notes = tuple(f"{option(name)} is not sent: {why}" for name, why in refused.items())
-        return replace(settings, **{name: unset[name] for name in refused}), notes
+        return replace(settings, **{name: getattr(unset, name) for name in refused}), notes
 
     @property
     def secrets(self) -> frozenset[str]:
         """See `Model.secrets`."""
-        words = (word for value in self.headers.values() for word in (value, *value.split()))
-        found = {self.key or "", *words, *url_secrets(self.address), *self.provider.network.secrets}
+        in_urls = url_secrets(self.address) | self.endpoint.network.secrets
+        found = {self.key or "", *header_secrets(self.headers), *in_urls}
         return frozenset(filter(None, found))
 
     def _advise(self, error: ProviderError) -> None:
@@ -184,23 +184,27 @@ class ProtocolModel(Model):
         row = self.provider
         if error.exit_code == 3:
             login = row.other_login or " or ".join(row.key_env) or "the key"
-            error.hint = f"check {login}, and that it belongs to {public_address(row.address)}"
+            error.hint = f"check {login}, and that it belongs to {public_address(self.address)}"
         elif error.kind == "network" and row.start_hint and "refused the connection" in error.message:
             error.hint = row.start_hint.replace("{model}", self.model)
         elif error.kind == "not_found":
-            import difflib
+            near = None if self._is_listed() else find_close(self.model, row.models)
+            meant = f"did you mean {row.name}:{near}? " if near else ""
+            error.hint = f"{meant}Check the model's name and the address {public_address(self.address)}"
 
-            near = difflib.get_close_matches(self.model, row.models, 1, 0.6)
-            meant = f"did you mean {row.name}:{near[0]}? " if near and near[0] != self.model else ""
-            error.hint = f"{meant}Check the model's name and the address {public_address(row.address)}"
+    def _is_listed(self) -> bool:
+        """Whether the model is a known one, which is then not misspelt."""
+        from llmcli.providers.prices import known_models
+
+        return any(known.model == self.model for known in known_models(self.provider))
 
 
-def _merged(body: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+def merged(body: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
     """The body with further fields, merged into it at every depth."""
     both = dict(body)
     for name, value in more.items():
         inner = both.get(name)
-        both[name] = _merged(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
+        both[name] = merged(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
     return both
 
 
@@ -230,8 +234,8 @@ def turns(
                 found.append({"role": "assistant", "content": message.text})
             continue
         for part in message.parts:
-            if not isinstance(part, SystemPromptPart):
+            if isinstance(part, UserPromptPart):
                 found.append({"role": "user", "content": content(part)})
-            elif with_system and part.content.strip():
+            elif with_system and isinstance(part, SystemPromptPart) and part.content.strip():
                 found.append({"role": "system", "content": part.content})
     return found

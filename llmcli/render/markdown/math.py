@@ -1,4 +1,4 @@
-"""Markdown rules that keep mathematics as it was written: `$..$`, `$$..$$`, `\\(..\\)`, `\\[..\\]`, environments."""
+"""Markdown rules that keep mathematics as written: `$..$`, `$$..$$`, `\\(..\\)`, `\\[..\\]` and LaTeX environments."""
 
 from __future__ import annotations
 
