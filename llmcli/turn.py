@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import traceback
 from contextlib import closing, nullcontext
+from typing import TYPE_CHECKING
 
 from llmcli.config.load import Config
 from llmcli.console import Console
 from llmcli.conversation import Conversation
-from llmcli.errors import ClosedPipe, Interrupted, LlmcliError, ProviderError, Stopped, UserError
+from llmcli.errors import ClosedPipe, Interrupted, LlmcliError, ProviderError, Stopped, UserError, internal_error
 from llmcli.hints import add_hint
 from llmcli.messages import ModelResponse, UserPromptPart
 from llmcli.render import Aside, Renderer, make_renderer, show
@@ -16,6 +17,9 @@ from llmcli.render.usage_line import usage_line
 from llmcli.result import Result
 from llmcli.signals import one_interrupt
 from llmcli.verdict import judge
+
+if TYPE_CHECKING:
+    from llmcli.schema import Shape
 
 __all__ = ["check_secrets", "exchange", "fail", "progress_for", "run", "shows_cost"]
 
@@ -34,17 +38,18 @@ def run(
     `model` is the model as the person named it. In a session, hints name its commands, Ctrl-C is no error, and may be
     pressed again where drawing the end of the reply takes long.
     """
+    settings = config.settings
     result = Result(model, conversation.price, secrets=console.secrets)
-    renderer = make_renderer(config.settings, model, console)
-    exchange(conversation, prompt, renderer, progress_for(config, console), result)
+    renderer = make_renderer(settings, model, console, partial=conversation.shape is not None)
+    exchange(conversation, prompt, renderer, progress_for(config, console), result, repairs=settings.repair)
     console.secrets.add(*conversation.model.secrets)  # tokens come with the request
-    _judge(result, renderer, config, console, in_session)
+    _judge(result, renderer, config, console, in_session, shape=conversation.shape)
     return result
 
 
 def check_secrets(prompt: UserPromptPart, config: Config, console: Console) -> None:
     """Raise UserError for a prompt that holds one of the keys in use, unless --allow-secrets permits it."""
-    if not config.settings.allow_secrets and console.secrets.in_text(prompt.content):
+    if not config.settings.allow_secrets and console.secrets.in_text(prompt.text):
         raise UserError(
             "the prompt holds one of your own keys; nothing was sent", hint="remove it, or pass --allow-secrets"
         )
@@ -75,24 +80,44 @@ def _shows_usage(config: Config, console: Console) -> bool:
 
 
 def exchange(
-    conversation: Conversation, prompt: str | UserPromptPart, renderer: Renderer, progress: Aside, result: Result
+    conversation: Conversation,
+    prompt: str | UserPromptPart,
+    renderer: Renderer,
+    progress: Aside,
+    result: Result,
+    *,
+    repairs: int = 1,
 ) -> None:
     """Show the reply as it arrives, and close `result` with the reply and the error that ended it, if any."""
-    before = len(conversation.replies)
+    replies, before = len(conversation.replies), len(conversation.messages)
     error: LlmcliError | None = None
     result.secrets.add(*conversation.model.secrets)
     try:
-        with closing(conversation.send(prompt)) as events, progress.waiting_for(conversation.model.members[0].id):
+        with (
+            closing(conversation.ask(prompt, repairs)) as events,
+            progress.waiting_for(conversation.model.members[0].id),
+        ):
             show(events, renderer, progress, result)
     except KeyboardInterrupt as stop:
         error = Interrupted.by(stop)
-    except LlmcliError as caught:
-        error = caught
-    response = conversation.messages[-1] if len(conversation.replies) > before else None
-    result.close(response if isinstance(response, ModelResponse) else None, error)
+    except Exception as caught:  # noqa: BLE001 - a session survives every exception, and a script gets its object
+        error = internal_error(caught)
+    if len(conversation.replies) > replies:
+        new = [one for one in conversation.messages[before:] if isinstance(one, ModelResponse)]
+        result.earlier = new[:-1]
+        result.close(new[-1], error)
+    else:
+        result.close(None, error)
 
 
-def _judge(result: Result, renderer: Renderer, config: Config, console: Console, in_session: bool) -> None:
+def _judge(
+    result: Result,
+    renderer: Renderer,
+    config: Config,
+    console: Console,
+    in_session: bool,
+    shape: Shape | None = None,
+) -> None:
     """Judge the reply, show its end, and report on stderr."""
     settings = config.settings
     notes: list[str] = []
@@ -101,8 +126,11 @@ def _judge(result: Result, renderer: Renderer, config: Config, console: Console,
             result.response,
             extract=settings.extract and not in_session,
             allow_incomplete=settings.allow_incomplete,
+            shape=shape,
+            get=settings.get,
         )
         result.error, result.output, notes = verdict.error, verdict.output, verdict.notes
+        result.fit = verdict.fit
     if result.error:
         add_hint(result.error, in_session=in_session)
     if not isinstance(result.error, ClosedPipe):
@@ -127,8 +155,8 @@ def _show_end(result: Result, renderer: Renderer, in_session: bool) -> None:
         raise
     except KeyboardInterrupt as stop:
         result.error = result.error or Interrupted.by(stop)
-    except LlmcliError as error:
-        result.error = result.error or error
+    except Exception as error:  # noqa: BLE001 - see `exchange`
+        result.error = result.error or internal_error(error)
 
 
 def _say(error: LlmcliError, result: Result, config: Config, console: Console, in_session: bool) -> None:

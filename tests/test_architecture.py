@@ -49,6 +49,8 @@ FLOORS = (
     ("llmcli.models",),
     ("llmcli.result", "llmcli.verdict", "llmcli.config"),
     ("llmcli.providers",),
+    ("llmcli.history",),
+    ("llmcli.message_json",),
     ("llmcli.messages",),
     ("llmcli.usage", "llmcli.schema", "llmcli.signals"),
     ("llmcli.errors", "llmcli.secrets", "llmcli.paths", "llmcli.spelling"),

@@ -19,7 +19,7 @@ from llmcli.cli.typer_ext import (
     settings_signature,
 )
 from llmcli.console import Console
-from llmcli.errors import Interrupted, LlmcliError, UserError
+from llmcli.errors import Interrupted, LlmcliError, UserError, internal_error
 from llmcli.signals import deliver_signals
 from llmcli.spelling import find_close
 
@@ -140,10 +140,9 @@ def main() -> int:
     except Exception as error:  # noqa: BLE001 - the last resort: every error is shown in our way, without keys
         import traceback
 
-        what = f"internal error: {type(error).__name__}: {error}"
         wanted = "--debug" in sys.argv or os.environ.get("LLMCLI_DEBUG")
         traced = traceback.format_exc() if wanted else ""
-        return _report(LlmcliError(what, hint="please report it, with what --debug prints"), console, traced)
+        return _report(internal_error(error), console, traced)
 
 
 def _report(error: LlmcliError, console: Console, traced: str = "") -> int:

@@ -105,7 +105,7 @@ def _prepared(
     text = read_prompt(
         settings.prompt, settings.file, console.stdin, lambda line: console.stderr.line(f"note: {line}"), fill
     )
-    prompt = UserPromptPart(text, attachments)
+    prompt = UserPromptPart.of(text, attachments)
     check_secrets(prompt, config, console)
     return conversation, prompt
 

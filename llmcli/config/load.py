@@ -12,7 +12,6 @@ from llmcli.config.settings import FIELDS, Settings, default_of, flag, meta_of, 
 from llmcli.errors import SettingsError, UserError
 from llmcli.paths import config_folder
 from llmcli.providers.credentials import key_sources
-from llmcli.providers.network import Network
 from llmcli.providers.table import PROVIDERS, Provider
 from llmcli.secrets import public_address
 
@@ -199,8 +198,9 @@ def _rows(own: Mapping[str, ProviderSettings], path: Path) -> Mapping[str, Provi
         if "protocol" in changes:
             changes["home_protocol"] = None
         if base_url := changes.pop("base_url", None):
-            changes["address"] = base_url
-        changes["network"] = Network(changes.pop("proxy", None), ca_file=changes.pop("ca_file", None))
+            changes["settings_url"] = base_url
+        for setting in {"proxy", "ca_file"} & changes.keys():
+            changes[setting] = (changes[setting], f"providers.{name}.{setting} in {path}")
         rows[name] = replace(row, **changes)
     return rows
 
@@ -210,16 +210,13 @@ def _connected(
 ) -> Mapping[str, Provider]:
     """The rows with the way out in force for each: what the file says of a provider goes before its defaults."""
 
-    def of(row: Provider, name: str, own: str | None) -> tuple[str | None, str]:
-        source = sources[name]
+    def of(name: str, own: tuple[str, str] | None) -> tuple[str, str] | None:
+        source, value = sources[name], getattr(settings, name)
         if own and source in (str(path), "default"):
-            return own, f"providers.{row.name}.{name} in {path}"
-        return getattr(settings, name), flag(name) if source == "option" else source
+            return own
+        return None if value is None else (value, flag(name) if source == "option" else source)
 
     return {
-        name: replace(
-            row,
-            network=Network(*of(row, "proxy", row.network.proxy), *of(row, "ca_file", row.network.ca_file)),
-        )
+        name: replace(row, proxy=of("proxy", row.proxy), ca_file=of("ca_file", row.ca_file))
         for name, row in rows.items()
     }

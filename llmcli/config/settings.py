@@ -11,14 +11,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, fields
 from typing import Any, Literal, cast, get_args
 
-from llmcli.config.declare import Meta, given, setting
+from llmcli.config.meta import Meta, given, setting
 from llmcli.messages import Effort
 
 __all__ = ["FIELDS", "SECTIONS", "Meta", "Settings", "default_of", "flag", "kind_of", "meta_of", "names", "variable"]
 
 SECTIONS = ("Prompt", "Reply", "Model", "Connection", "Limits", "Other")
 """The sections of `--help`, in order."""
-
 
 Format = Literal["auto", "text", "markdown", "json", "ndjson"]
 Theme = Literal["auto", "dark", "light", "ansi", "none"]
@@ -99,6 +98,47 @@ class Settings:
         complete="file",
         chat=False,
     )
+    schema: str | None = setting(
+        None,
+        "Ask for JSON that fits a schema, and print nothing else: fields such as 'name, age int, tags[]', "
+        "JSON Schema that begins with {, or @FILE.",
+        "--schema",
+        section="Reply",
+        metavar="SPEC",
+        env=False,
+    )
+    schema_multi: bool = setting(
+        False,
+        'Ask for several: {"items": [...]}, each of which fits the schema.',
+        "--schema-multi/--no-schema-multi",
+        section="Reply",
+        env=False,
+    )
+    get: str | None = setting(
+        None,
+        "Print one value of the JSON, such as items.0.name; text without quotes.",
+        "--get",
+        section="Reply",
+        metavar="FIELD",
+        env=False,
+    )
+    choice: str | None = setting(
+        None,
+        "Ask for one of these words, and print it alone. Separate them with commas.",
+        "--choice",
+        section="Reply",
+        metavar="A,B,C",
+        env=False,
+    )
+    repair: int = setting(
+        1,
+        "Number of times to ask again when the reply does not fit the schema. Default: 1.",
+        "--repair",
+        section="Reply",
+        metavar="NUMBER",
+        min=0,
+        max=100,
+    )
     thinking: bool | None = setting(
         None,
         "Show all reasoning on stderr, or none. Default: its end, on a terminal.",
@@ -132,6 +172,14 @@ class Settings:
         None, "Sampling temperature.", "--temperature", section="Model", metavar="NUMBER", min=0
     )
     top_p: float | None = setting(None, "Nucleus sampling.", "--top-p", section="Model", metavar="NUMBER", min=0, max=1)
+    top_k: int | None = setting(
+        None,
+        "Sample only from the K most likely tokens. Gemini, Cohere and some OpenAI-compatible providers take it.",
+        "--top-k",
+        section="Model",
+        metavar="NUMBER",
+        min=1,
+    )
     max_tokens: int | None = setting(
         None, "Longest reply, in tokens.", "--max-tokens", section="Model", metavar="NUMBER", min=1
     )

@@ -24,11 +24,20 @@ import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 
 from llmcli.errors import NetworkError, UserError
-from llmcli.messages import FinishReason, ModelMessage, ModelRequest, ModelResponse, ModelSettings, StreamEvent
+from llmcli.messages import (
+    FinishReason,
+    ModelMessage,
+    ModelRequest,
+    ModelResponse,
+    ModelSettings,
+    StreamEvent,
+    SystemPromptPart,
+    UserPromptPart,
+)
 from llmcli.models import Model
 from llmcli.models.event_builder import Reply
 from llmcli.models.http.provider_errors import provider_error
-from llmcli.providers.table import Provider
+from llmcli.providers.endpoint import Cloud, Endpoint
 from llmcli.usage import Usage
 
 _MARKDOWN = """\
@@ -87,12 +96,13 @@ class TestModel(Model):
 
     __test__ = False  # pytest takes any Test* for a test class
 
-    def __init__(self, provider: Provider, model: str, key: str | None = None, **unused: object) -> None:
+    def __init__(self, endpoint: Endpoint | None = None, model: str = "test", cloud: Cloud | None = None) -> None:
+        name = endpoint.provider.name if endpoint else "test"
         if model not in (*_BEHAVIOURS, *_BROKEN) and not re.fullmatch(r"error-[45]\d\d", model):
             known = ", ".join((*_BEHAVIOURS, *_BROKEN, "error-STATUS"))
-            raise UserError(f"Unknown model: {provider.name}:{model}", hint=f"it knows {known}")
+            raise UserError(f"Unknown model: {name}:{model}", hint=f"it knows {known}")
         self.model = model
-        self.id = f"{provider.name}:{model}"
+        self.id = f"{name}:{model}"
 
     def stream(self, messages: Sequence[ModelMessage], settings: ModelSettings) -> Generator[StreamEvent]:
         """See `Model.stream`."""
@@ -150,7 +160,7 @@ def _last_prompt(messages: Sequence[ModelMessage]) -> str:
     request = next((message for message in reversed(messages) if isinstance(message, ModelRequest)), None)
     if request is None:
         return ""
-    return "\n\n".join(part.content for part in request.parts if part.part_kind == "user-prompt")
+    return "\n\n".join(part.text for part in request.parts if isinstance(part, UserPromptPart))
 
 
 def _estimate(messages: Sequence[ModelMessage], answer: str) -> Usage:
@@ -160,7 +170,8 @@ def _estimate(messages: Sequence[ModelMessage], answer: str) -> Usage:
         if isinstance(message, ModelResponse):
             response += _words(message.text)
         else:
-            request += sum(_words(part.content) for part in message.parts)
+            request += sum(_words(part.text) for part in message.parts if isinstance(part, UserPromptPart))
+            request += sum(_words(part.content) for part in message.parts if isinstance(part, SystemPromptPart))
     return Usage(1, request, response, request + response)
 
 

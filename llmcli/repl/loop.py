@@ -12,7 +12,7 @@ from llmcli import __version__
 from llmcli.attachments import read_attachments
 from llmcli.config.load import Config, load_config
 from llmcli.console import Console
-from llmcli.errors import Interrupted, LlmcliError, Stopped, UserError
+from llmcli.errors import Interrupted, LlmcliError, Stopped, UserError, internal_error
 from llmcli.factory import open_conversation
 from llmcli.inputs import fenced, read_text
 from llmcli.messages import UserPromptPart
@@ -119,12 +119,14 @@ def _talk(session: Session, line: Line) -> int:
                 _turn(session, text)
         except EOFError:
             return 0
-        except Stopped:
+        except (Stopped, Over):
             raise
         except KeyboardInterrupt:
             session.console.stderr.line("Ctrl-D or /exit leaves" if text is None else "interrupted", dim=True)
-        except LlmcliError as error:
-            session.console.stderr.error(error)
+        except Exception as error:
+            if text is None:  # the input line itself is broken, and would be again
+                raise
+            session.console.stderr.error(internal_error(error))
 
 
 def _turn(session: Session, text: str) -> None:
@@ -136,4 +138,4 @@ def _turn(session: Session, text: str) -> None:
     else:
         typed = filled(session, text.removeprefix("/") if text.startswith("//") else text)
         words = "\n\n".join((*session.files, typed))
-        session.send(UserPromptPart(words, tuple(session.attachments)))
+        session.send(UserPromptPart.of(words, tuple(session.attachments)))

@@ -35,7 +35,7 @@ def use_template(session: Session, argument: str) -> None:
     template.fill("", params, input_is_elsewhere=True)  # its parameters are checked now
     _apply(session, template)
     if template.text and not template.wants_input:
-        session.send(UserPromptPart(template.fill("", params), tuple(session.attachments)))
+        session.send(UserPromptPart.of(template.fill("", params), tuple(session.attachments)))
         return
     wait_for_prompt(session, template, params)
     session.say(f"the next prompt fills {template.name}" if template.text else f"in force: {template.name}")

@@ -12,7 +12,7 @@ from llmcli.config.load import Config
 from llmcli.console import Console
 from llmcli.conversation import Conversation
 from llmcli.errors import ClosedPipe, Interrupted, LlmcliError, UserError
-from llmcli.factory import chained, choose_model, limits_of, model_settings
+from llmcli.factory import chained, choose_model, limits_of, model_settings, shape_of
 from llmcli.messages import Attachment, UserPromptPart
 from llmcli.providers.lookup import split_model
 from llmcli.template import Template
@@ -96,10 +96,12 @@ class Session:
     def configure(self, config: Config) -> None:
         """Put other settings in force. Raises UserError where the model, or a session, does not take them."""
         refuse_json(config.settings.format)
-        settings = model_settings(config)
+        shape = shape_of(config.settings)
+        settings = model_settings(config, shape)
         self.conversation.model.check(settings)
         self.conversation.model = chained(self.conversation.model.members, config)
         self.conversation.settings, self.conversation.limits = settings, limits_of(config)
+        self.conversation.shape = shape
         self.console.stderr.color(config.settings.color)
         self.config = config
 

@@ -12,14 +12,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
 from itertools import chain
 from pathlib import Path
-from typing import Annotated
-
-from pydantic import Field, TypeAdapter, ValidationError
 
 from llmcli.errors import UserError
+from llmcli.history import dump_messages, load_messages
 from llmcli.messages import ModelMessage, UserPromptPart
 from llmcli.paths import private_file
 
@@ -74,7 +71,7 @@ def save(id: str, name: str, model: str, messages: Sequence[ModelMessage]) -> No
         database.execute("DELETE FROM messages WHERE conversation_id = ?", (id,))
         database.executemany(
             "INSERT INTO messages VALUES (?, ?, ?)",
-            ((id, position, _adapter().dump_json(one).decode()) for position, one in enumerate(messages)),
+            ((id, position, dump_messages([one]).decode()[1:-1]) for position, one in enumerate(messages)),
         )
 
 
@@ -98,11 +95,9 @@ def load(name: str) -> tuple[Saved, list[ModelMessage]]:
     with _database() as database:
         rows = database.execute(query, (found.id,)).fetchall()
     try:
-        return found, [_adapter().validate_json(text) for (text,) in rows]
-    except ValidationError as error:
-        fault = error.errors()[0]
-        where = ".".join(str(place) for place in fault["loc"])
-        raise UserError(f"the saved session {name} cannot be read: {where}: {fault['msg']}") from None
+        return found, [one for (text,) in rows for one in load_messages(f"[{text}]" if text else "")]
+    except UserError as error:
+        raise UserError(f"the saved session {name} cannot be read: {error.message}") from None
 
 
 @contextmanager
@@ -133,12 +128,6 @@ def _bring_up_to_date(database: sqlite3.Connection, path: Path) -> None:
     database.execute(f"PRAGMA user_version = {len(_VERSIONS)}")
 
 
-@cache
-def _adapter() -> TypeAdapter[ModelMessage]:
-    """How a message becomes JSON and back."""
-    return TypeAdapter(Annotated[ModelMessage, Field(discriminator="kind")])
-
-
 def _first_words(messages: Sequence[ModelMessage]) -> str:
     parts = (part for message in messages for part in message.parts)
-    return next((" ".join(part.content.split())[:80] for part in parts if isinstance(part, UserPromptPart)), "")
+    return next((" ".join(part.text.split())[:80] for part in parts if isinstance(part, UserPromptPart)), "")

@@ -1,6 +1,6 @@
-"""How a setting is declared: `setting` and `given` make a field of `Settings` with everything that is known about it."""
+"""What a field of `Settings` declares besides its type and default."""
 
-# No `from __future__ import annotations` here: see `llmcli.config.settings`.
+from __future__ import annotations
 
 from dataclasses import field
 from typing import Any, TypeVar
