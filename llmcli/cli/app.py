@@ -137,7 +137,7 @@ def main() -> int:
         return _report(error, console)
     except OSError as error:  # from what Typer prints, as --help does, onto a full disk
         return _report(LlmcliError(f"cannot write to stdout: {error.strerror}", kind="output"), console)
-    except Exception as error:  # noqa: BLE001 - the last resort: every error is shown in our way, without keys
+    except Exception as error:
         import traceback
 
         wanted = "--debug" in sys.argv or os.environ.get("LLMCLI_DEBUG")

@@ -16,7 +16,15 @@ from pathlib import Path
 from llmcli.providers.lookup import models_like
 from llmcli.providers.table import PROVIDERS
 
-__all__ = ["COMPLETIONS", "SCRIPTS", "complete_model", "complete_provider", "complete_template", "script"]
+__all__ = [
+    "COMPLETIONS",
+    "SCRIPTS",
+    "complete_model",
+    "complete_provider",
+    "complete_setting",
+    "complete_template",
+    "script",
+]
 
 SCRIPTS = {"bash": "llmcli.bash", "zsh": "llmcli.zsh", "fish": "llmcli.fish", "powershell": "llmcli.ps1"}
 
@@ -37,6 +45,14 @@ def complete_template(incomplete: str) -> list[str]:
     from llmcli.template import template_names
 
     return [name for name, _, _ in template_names() if name.startswith(incomplete)]
+
+
+def complete_setting(incomplete: str) -> list[str]:
+    """The settings that the settings file may hold, and its tables with a dot, that begin like `incomplete`."""
+    from llmcli.config.settings import names
+
+    known = [*names(lambda meta: meta.table is not None), "aliases.", "providers."]
+    return [name for name in known if name.startswith(incomplete)]
 
 
 COMPLETIONS = {"model": complete_model, "template": complete_template}

@@ -17,13 +17,13 @@ class Meta:
 
     def __init__(
         self,
-        help: str,  # noqa: A002 - the name that Typer uses
+        help: str,
         *,
         section: str,
         flags: tuple[str, ...],
         metavar: str | None,
-        min: float | None,  # noqa: A002 - the names that Typer uses
-        max: float | None,  # noqa: A002
+        min: float | None,
+        max: float | None,
         complete: str | None,
         table: str | None,
         env: bool,
@@ -48,12 +48,12 @@ class Meta:
 
 def setting(
     default: T,
-    help: str,  # noqa: A002
+    help: str,
     *flags: str,
     section: str,
     metavar: str | None = None,
-    min: float | None = None,  # noqa: A002
-    max: float | None = None,  # noqa: A002
+    min: float | None = None,
+    max: float | None = None,
     complete: str | None = None,
     table: str | None = "defaults",
     env: bool | None = None,
@@ -77,13 +77,13 @@ def setting(
 
 def given(
     default: T,
-    help: str,  # noqa: A002
+    help: str,
     *flags: str,
     section: str,
     metavar: str | None = None,
     complete: str | None = None,
-    min: float | None = None,  # noqa: A002
-    max: float | None = None,  # noqa: A002
+    min: float | None = None,
+    max: float | None = None,
     chat: bool = True,
 ) -> T:
     """Declare a field that only the command line sets."""

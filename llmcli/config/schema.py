@@ -3,6 +3,7 @@
 import json
 import re
 import tomllib
+import warnings
 from collections.abc import Mapping
 from functools import cache
 from typing import Annotated, Any, Literal
@@ -57,7 +58,9 @@ def _annotation(name: str) -> Any:
 
 def _model(title: str, which: list[str]) -> type[BaseModel]:
     fields: dict[str, Any] = {name: (_annotation(name), None) for name in which}
-    return create_model(title, __base__=_Strict, **fields)
+    with warnings.catch_warnings():  # `schema` was a method of every model
+        warnings.filterwarnings("ignore", "Field name .* shadows", UserWarning)
+        return create_model(title, __base__=_Strict, **fields)
 
 
 def _in_table(table: str) -> list[str]:
@@ -142,7 +145,9 @@ _Value = Annotated[str, BeforeValidator(lambda value: str(value) if isinstance(v
 def _front_model() -> type[BaseModel]:
     model = _model("FrontMatter", [name for name in FIELDS if _in_front_matter(name)])
     more: dict[str, Any] = {"params": (dict[str, _Value], {})}
-    return create_model("FrontMatter", __base__=model, **more)
+    with warnings.catch_warnings():  # see `_model`
+        warnings.filterwarnings("ignore", "Field name .* shadows", UserWarning)
+        return create_model("FrontMatter", __base__=model, **more)
 
 
 def front_matter(text: str, name: str) -> tuple[dict[str, Any], dict[str, str]]:
