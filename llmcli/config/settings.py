@@ -11,12 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, fields
 from typing import Any, Literal, cast, get_args
 
-from llmcli.config.meta import Meta, given, setting
+from llmcli.config.declare import Meta, given, setting
 from llmcli.messages import Effort
 
 __all__ = ["FIELDS", "SECTIONS", "Meta", "Settings", "default_of", "flag", "kind_of", "meta_of", "names", "variable"]
 
-SECTIONS = ("Prompt", "Reply", "Model", "Connection", "Limits", "Other")
+SECTIONS = ("Prompt", "Reply", "Model", "Tools", "Connection", "Limits", "Other")
 """The sections of `--help`, in order."""
 
 Format = Literal["auto", "text", "markdown", "json", "ndjson"]
@@ -89,15 +89,6 @@ class Settings:
     extract: bool = given(
         False, "Print only the first fenced code block of the reply.", "--extract", "-x", section="Reply", chat=False
     )
-    out: str | None = given(
-        None,
-        "Write the reply to FILE, and only when it is whole (exit code 0). Otherwise it goes to FILE.part.",
-        "--out",
-        section="Reply",
-        metavar="FILE",
-        complete="file",
-        chat=False,
-    )
     schema: str | None = setting(
         None,
         "Ask for JSON that fits a schema, and print nothing else: fields such as 'name, age int, tags[]', "
@@ -138,6 +129,15 @@ class Settings:
         metavar="NUMBER",
         min=0,
         max=100,
+    )
+    out: str | None = given(
+        None,
+        "Write the reply to FILE, and only when it is whole (exit code 0). Otherwise it goes to FILE.part.",
+        "--out",
+        section="Reply",
+        metavar="FILE",
+        complete="file",
+        chat=False,
     )
     thinking: bool | None = setting(
         None,
@@ -202,6 +202,50 @@ class Settings:
         "Drop an option that the API does not take, with a note, instead of refusing it.",
         "--lenient/--strict",
         section="Model",
+    )
+
+    mcp: Sequence[str] = given(
+        (),
+        "Tool server to offer: the name of a [mcp.NAME] table, NAME.GLOB for a part of its tools, a URL, or a command "
+        "in quotes. Repeatable.",
+        "--mcp",
+        section="Tools",
+        metavar="NAME_URL_OR_COMMAND",
+        complete="mcp",
+    )
+    tool: Sequence[str] = given(
+        (),
+        "Own command to offer as a tool: the name of a [tools.NAME] table. Repeatable.",
+        "--tool",
+        section="Tools",
+        metavar="NAME",
+        complete="tool",
+    )
+    allow: Sequence[str] = given(
+        (),
+        "Run these tools without a question: a glob of SERVER.TOOL, or hint:read-only for trusted servers. Repeatable.",
+        "--allow",
+        section="Tools",
+        metavar="GLOB",
+    )
+    deny: Sequence[str] = given(
+        (), "Never run these tools: a glob of SERVER.TOOL. Repeatable.", "--deny", section="Tools", metavar="GLOB"
+    )
+    max_steps: int = setting(
+        5,
+        "Most requests of one prompt when the model calls tools. Default: 5.",
+        "--max-steps",
+        section="Tools",
+        metavar="NUMBER",
+        min=1,
+        max=1000,
+    )
+    mcp_file: str | None = setting(
+        None,
+        "JSON file with mcpServers, relative to the settings file.",
+        section="Tools",
+        table="",
+        env=False,
     )
 
     api_key_file: str | None = given(

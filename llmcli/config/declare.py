@@ -1,6 +1,6 @@
-"""What a field of `Settings` declares besides its type and default."""
+"""Declare settings: `setting` and `given` make a field of `Settings` and its metadata."""
 
-from __future__ import annotations
+# No `from __future__ import annotations` here: see `llmcli.config.settings`.
 
 from dataclasses import field
 from typing import Any, TypeVar
@@ -17,13 +17,13 @@ class Meta:
 
     def __init__(
         self,
-        help: str,
+        help: str,  # noqa: A002 - the name that Typer uses
         *,
         section: str,
         flags: tuple[str, ...],
         metavar: str | None,
-        min: float | None,
-        max: float | None,
+        min: float | None,  # noqa: A002 - the names that Typer uses
+        max: float | None,  # noqa: A002
         complete: str | None,
         table: str | None,
         env: bool,
@@ -48,12 +48,12 @@ class Meta:
 
 def setting(
     default: T,
-    help: str,
+    help: str,  # noqa: A002
     *flags: str,
     section: str,
     metavar: str | None = None,
-    min: float | None = None,
-    max: float | None = None,
+    min: float | None = None,  # noqa: A002
+    max: float | None = None,  # noqa: A002
     complete: str | None = None,
     table: str | None = "defaults",
     env: bool | None = None,
@@ -77,13 +77,13 @@ def setting(
 
 def given(
     default: T,
-    help: str,
+    help: str,  # noqa: A002
     *flags: str,
     section: str,
     metavar: str | None = None,
     complete: str | None = None,
-    min: float | None = None,
-    max: float | None = None,
+    min: float | None = None,  # noqa: A002
+    max: float | None = None,  # noqa: A002
     chat: bool = True,
 ) -> T:
     """Declare a field that only the command line sets."""
