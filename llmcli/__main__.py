@@ -10,7 +10,7 @@ from contextlib import suppress
 def main() -> None:
     """Run the command line and leave with its exit code; does not return."""
     if sys.stderr is None:  # closed by who started us; typer would speak to stdout instead
-        sys.stderr = open(os.devnull, "w")
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - for as long as the process lives
     try:
         code = _version() if sys.argv[1:] == ["--version"] else _command()
     except KeyboardInterrupt as stop:

@@ -100,7 +100,7 @@ def exchange(
             show(events, renderer, progress, result)
     except KeyboardInterrupt as stop:
         error = Interrupted.by(stop)
-    except Exception as caught:
+    except Exception as caught:  # noqa: BLE001 - a session survives every exception, and a script gets its object
         error = internal_error(caught)
     if len(conversation.replies) > replies:
         new = [one for one in conversation.messages[before:] if isinstance(one, ModelResponse)]
@@ -155,7 +155,7 @@ def _show_end(result: Result, renderer: Renderer, in_session: bool) -> None:
         raise
     except KeyboardInterrupt as stop:
         result.error = result.error or Interrupted.by(stop)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - see `exchange`
         result.error = result.error or internal_error(error)
 
 

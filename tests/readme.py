@@ -42,7 +42,7 @@ def regenerated(text: str) -> str:
     """The README with its made parts made anew."""
     for name, make in (("providers", providers), ("help", shown_help)):
         pattern = rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)"
-        text = re.sub(pattern, lambda match: f"{match[1]}{make()}\n{match[2]}", text, flags=re.DOTALL)
+        text = re.sub(pattern, lambda match: f"{match[1]}{make()}\n{match[2]}", text, flags=re.DOTALL)  # noqa: B023
     return text
 
 

@@ -139,7 +139,7 @@ def main() -> int:
         return _report(error, console)
     except OSError as error:  # from what Typer prints, as --help does, onto a full disk
         return _report(LlmcliError(f"cannot write to stdout: {error.strerror}", kind="output"), console)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - the last resort: every error is shown in our way, without keys
         import traceback
 
         wanted = "--debug" in sys.argv or os.environ.get("LLMCLI_DEBUG")

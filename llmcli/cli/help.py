@@ -12,7 +12,7 @@ app = new_group("Show the help of a command.")
 
 
 @app.command(cls=QuickCommand)
-def help(
+def help(  # noqa: A001 - named like its command
     ctx: typer.Context,
     command: Annotated[
         list[str] | None, typer.Argument(metavar="[COMMAND]", help="The command, as `config show`.")

@@ -250,7 +250,7 @@ def _first_word(command: Command, ctx: Any, args: Sequence[str]) -> int | None:
     return None
 
 
-def new_app(default: Callable[..., None], group: type[DefaultGroup], help: str, epilog: str) -> typer.Typer:
+def new_app(default: Callable[..., None], group: type[DefaultGroup], help: str, epilog: str) -> typer.Typer:  # noqa: A002
     """The Typer app of the whole command, with `default` as its `ask`."""
     app = typer.Typer(
         cls=group,
@@ -265,7 +265,7 @@ def new_app(default: Callable[..., None], group: type[DefaultGroup], help: str, 
     return app
 
 
-def new_group(help: str, *, no_args_is_help: bool = True, default: str | None = None) -> typer.Typer:
+def new_group(help: str, *, no_args_is_help: bool = True, default: str | None = None) -> typer.Typer:  # noqa: A002
     """The Typer app of a noun, such as `keys`, whose commands are added by its `command`.
 
     `default` is the command that runs where none is named.

@@ -62,7 +62,7 @@ def main() -> None:
     wanted = lines.next(wait=True) or {}
     try:
         server = _load(wanted)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever it is, the parent reports it
         send({"failed": {"message": str(error)}})
         return
     finally:
@@ -100,7 +100,7 @@ def _load(wanted: dict[str, Any]) -> Any:
 
 def _remove(socket: str) -> None:
     for remove, path in ((os.unlink, socket), (os.rmdir, os.path.dirname(socket))):
-        try:
+        try:  # noqa: SIM105 - contextlib takes longer to import than all of this
             remove(path)
         except OSError:
             pass
@@ -118,7 +118,7 @@ def _serve(server: Any, request: dict[str, Any], lines: _Lines, send: Callable[[
 
     try:
         server.handle_chat_completions(request["body"], chunk)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - the engine stays for the next request
         send({"id": number, "failed": {"code": 400, "message": str(error)}})
     else:
         send({"id": number, "done": True})

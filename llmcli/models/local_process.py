@@ -63,7 +63,7 @@ class Engine:
         self._number = 0
         self._held = b""
         packages = packages_folder()
-        self._log: IO[bytes] | None = None if debug else tempfile.TemporaryFile()
+        self._log: IO[bytes] | None = None if debug else tempfile.TemporaryFile()  # noqa: SIM115 - as long as the engine
         folder = tempfile.mkdtemp(prefix="llmcli-")  # only its owner may look into it
         self._process = subprocess.Popen(
             [sys.executable, "-I", "-S", str(Path(__file__).with_name("local_engine.py"))],

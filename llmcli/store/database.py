@@ -55,7 +55,7 @@ class Saved:
     updated: datetime
 
 
-def save(id: str, name: str, model: str, messages: Sequence[ModelMessage]) -> None:
+def save(id: str, name: str, model: str, messages: Sequence[ModelMessage]) -> None:  # noqa: A002 - as the column
     """Write a conversation, new or again. Raises UserError where another one has the name, or it cannot be written."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
     with _database() as database:
@@ -82,7 +82,7 @@ def listed() -> list[Saved]:
         rows = database.execute(f"{query} ORDER BY updated DESC").fetchall()
     return [
         Saved(id, name, model, first_words, datetime.fromisoformat(updated))
-        for id, name, model, first_words, updated in rows
+        for id, name, model, first_words, updated in rows  # noqa: A001 - as the column
     ]
 
 

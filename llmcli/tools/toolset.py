@@ -154,7 +154,7 @@ class Toolset:
             self._started.put((at, self._servers[at][1].open()))
         except LlmcliError as error:
             self._started.put((at, error))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - the thread that waits must be told
             told = LlmcliError(f"internal error: {type(error).__name__}: {error}")
             told.__cause__ = error
             self._started.put((at, told))

@@ -22,7 +22,7 @@ def in_thread(work: Callable[[], _T]) -> Future[_T]:
     def run() -> None:
         try:
             answer.set_result(work())
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - the reader of the result raises it again
             answer.set_exception(error)
 
     Thread(target=run, daemon=True).start()

@@ -131,7 +131,7 @@ class MarkdownRenderer:
     def _guarded(self, work: Callable[[], None]) -> None:
         try:
             work()
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - `end` raises it where somebody hears it
             self._failure = error
 
     def _load(self) -> None:
