@@ -128,10 +128,24 @@ class ToolSettings(_Strict):
     max_output: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
 
 
+_Usd = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
+
+
+class PriceSettings(_Strict):
+    """What a model costs; see `llmcli.providers.table.OwnPrice` for the fields."""
+
+    input: _Usd
+    output: _Usd
+    cache_read: _Usd | None = None
+    cache_write: _Usd | None = None
+    context: Annotated[int, Field(ge=1)] | None = None
+
+
 class _Tables(_Strict):
     """The tables that are not settings of one value."""
 
     aliases: dict[str, str] = {}
+    prices: dict[str, PriceSettings] = {}
     providers: dict[str, ProviderSettings] = {}
     mcp: dict[_Name, ServerSettings] = {}
     tools: dict[_Name, ToolSettings] = {}
