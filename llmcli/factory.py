@@ -21,6 +21,7 @@ from llmcli.messages import ModelSettings
 from llmcli.models import FoundModel, Model, find_model
 from llmcli.providers.credentials import keys_in
 from llmcli.providers.endpoint import Cloud
+from llmcli.providers.lookup import FAMILIES
 from llmcli.secrets import public_address
 from llmcli.spelling import find_close
 from llmcli.usage import Usage, UsageLimits
@@ -151,6 +152,9 @@ def choose_model(config: Config, name: str, console: Console, *, lazy: bool = Fa
     """
     settings = config.settings
     names = config.chain(name)
+    for one in name.split(","):
+        if one.strip() in FAMILIES and one.strip() not in config.aliases:
+            console.stderr.line(f"note: {one.strip()} is {config.meaning(one.strip())}, the newest in the price list")
     if len(names) > 1 and (settings.base_url or settings.api_key_file):
         raise UserError("--base-url and --api-key-file apply to one model, not to a chain")
     key = None
