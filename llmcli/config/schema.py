@@ -1,5 +1,6 @@
 """The model of the settings file, made for pydantic from `Settings`; loaded only to check a file or a variable."""
 
+import warnings
 from functools import cache
 from typing import Annotated, Any, Literal
 
@@ -53,7 +54,9 @@ def _annotation(name: str) -> Any:
 
 def _model(title: str, which: list[str]) -> type[BaseModel]:
     fields: dict[str, Any] = {name: (_annotation(name), None) for name in which}
-    return create_model(title, __base__=_Strict, **fields)
+    with warnings.catch_warnings():  # pydantic's own method `schema` is deprecated, and not used here
+        warnings.filterwarnings("ignore", 'Field name "schema"')
+        return create_model(title, __base__=_Strict, **fields)
 
 
 def _in_table(table: str) -> list[str]:
