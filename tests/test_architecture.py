@@ -27,7 +27,8 @@ FLOORS = (
     ("llmcli.cli",),
     ("llmcli.repl", "llmcli.batch", "llmcli.agent"),
     ("llmcli.turn",),
-    ("llmcli.factory", "llmcli.hints"),
+    ("llmcli.factory", "llmcli.hints", "llmcli.local_setup", "llmcli.permission"),
+    ("llmcli.confirm",),
     ("llmcli.console",),
     (
         *("llmcli.conversation", "llmcli.attachments", "llmcli.template", "llmcli.render"),

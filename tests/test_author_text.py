@@ -1,4 +1,4 @@
-"""Markdown on a terminal keeps the author's lines, mathematics and indentation, and shows its marks by weight and colour."""
+"""Markdown on a terminal keeps the author's lines, mathematics and indentation; weight and color show its marks."""
 
 from __future__ import annotations
 

@@ -282,7 +282,7 @@ def test_of_a_giant_block_only_the_end_is_laid_out_while_it_grows(head: str) -> 
 def test_code_is_copied_as_it_is() -> None:
     code = ["def f():", "    return 1", "", "x = '" + "y" * 200 + "'"]
     out = whole("```python\n" + "\n".join(code) + "\n```\n", COLORED, 40)
-    assert [re.sub(r"\x1b\[[\d;]*m", "", line) for line in out] [1:-1] == code
+    assert [re.sub(r"\x1b\[[\d;]*m", "", line) for line in out][1:-1] == code
 
 
 def test_no_word_is_lost() -> None:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from llmcli import __version__
-from llmcli.cli.completion import SCRIPTS, complete_model, complete_own_tool, complete_server
+from llmcli.cli.completion import COMPLETIONS, SCRIPTS
 from llmcli.cli.typer_ext import (
     AskCommand,
     DefaultGroup,
@@ -25,9 +25,11 @@ from llmcli.spelling import find_close
 
 COMMANDS = {
     "chat": ("llmcli.cli.chat", "Hold an interactive session."),
+    "templates": ("llmcli.cli.templates", "Prompt files: list, show, allow."),
     "models": ("llmcli.cli.models", "Known models: context window and estimated price."),
     "providers": ("llmcli.cli.providers", "Providers: prefix, aliases, address, key variables."),
     "config": ("llmcli.cli.config", "Settings: what is in force, and where it comes from."),
+    "local": ("llmcli.cli.local", "Models on this machine: list, pull, rm."),
     "keys": ("llmcli.cli.keys", "API keys, kept in a private file."),
     "tools": ("llmcli.cli.tools", "Tools: what servers and own commands offer; call one by hand."),
     "completion": ("llmcli.cli.completion_command", "Print the completion script of a shell."),
@@ -36,7 +38,7 @@ COMMANDS = {
 }
 """Each command: the module that holds it as `app`, and the line of help that `llmcli --help` shows."""
 
-RESERVED = ("log", "logs", "usage", "templates", "batch", "local", "doctor", "man")
+RESERVED = ("log", "logs", "usage", "batch", "doctor", "man")
 """Names of commands that this version does not have: such a word is not sent as a prompt."""
 
 # Words that are commands in comparable tools, and the command to use here.
@@ -51,7 +53,7 @@ _ELSEWHERE = {
 def _report_wrong_options(console: Console, options: Mapping[str, Any], error: LlmcliError) -> int:
     from llmcli.cli.ask import ask
 
-    known = {name: options.get(name) for name in ("model", "format", "json", "quiet", "color", "debug")}
+    known = {name: options.get(name) for name in ("model", "format", "json", "out", "quiet", "color", "debug")}
     if known["format"] not in ("text", "markdown", "json", "ndjson"):
         known["format"] = None
     return ask(known, console, error)
@@ -96,9 +98,7 @@ def _misspelled(options: Mapping[str, Any]) -> UserError | None:
     return UserError(f"{word}: {meant}", hint=send)
 
 
-vars(_ask)["__signature__"] = settings_signature(
-    lambda meta: True, {"model": complete_model, "mcp": complete_server, "tool": complete_own_tool}
-)
+vars(_ask)["__signature__"] = settings_signature(lambda meta: True, COMPLETIONS)
 
 app = new_app(
     _ask,

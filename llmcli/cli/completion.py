@@ -17,11 +17,13 @@ from llmcli.providers.lookup import models_like
 from llmcli.providers.table import PROVIDERS
 
 __all__ = [
+    "COMPLETIONS",
     "SCRIPTS",
     "complete_model",
     "complete_own_tool",
     "complete_provider",
     "complete_server",
+    "complete_template",
     "complete_tool",
     "script",
 ]
@@ -31,6 +33,11 @@ SCRIPTS = {"bash": "llmcli.bash", "zsh": "llmcli.zsh", "fish": "llmcli.fish", "p
 
 def complete_model(incomplete: str) -> list[str]:
     """`provider:model` for the models that the table knows, and `provider:` alone, that begin like `incomplete`."""
+    if incomplete.startswith("local:"):
+        from llmcli.models.local_files import SMALL_MODEL, names_of_files
+
+        names = dict.fromkeys((SMALL_MODEL, *names_of_files()))
+        return [full for name in names if (full := f"local:{name}").startswith(incomplete)]
     return models_like(incomplete, PROVIDERS)
 
 
@@ -38,6 +45,13 @@ def complete_provider(incomplete: str) -> list[str]:
     """The prefixes and aliases that begin like `incomplete`."""
     names = (name for row in PROVIDERS.values() for name in row.names)
     return [name for name in names if name.startswith(incomplete)]
+
+
+def complete_template(incomplete: str) -> list[str]:
+    """The names of prompt files that begin like `incomplete`."""
+    from llmcli.template import template_names
+
+    return [name for name, _, _ in template_names() if name.startswith(incomplete)]
 
 
 def complete_server(incomplete: str) -> list[str]:
@@ -72,6 +86,15 @@ def _listed_tools() -> list[str]:
     from llmcli.tools.names_cache import read_names
 
     return read_names()
+
+
+COMPLETIONS = {
+    "model": complete_model,
+    "template": complete_template,
+    "mcp": complete_server,
+    "tool": complete_own_tool,
+}
+"""What completes the value of an option, by the `complete` of its setting."""
 
 
 def script(shell: str) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, fields
 from typing import Any, Literal, cast, get_args
 
-from llmcli.config.meta import Meta, given, setting
+from llmcli.config.declare import Meta, given, setting
 from llmcli.messages import Effort
 
 __all__ = ["FIELDS", "SECTIONS", "Meta", "Settings", "default_of", "flag", "kind_of", "meta_of", "names", "variable"]
@@ -43,6 +43,22 @@ class Settings:
     )
     system: str | None = setting(
         None, "System prompt. @FILE reads it from a file.", "--system", "-s", section="Prompt", metavar="TEXT"
+    )
+    template: str | None = given(
+        None,
+        "Prompt file to fill: a name that `llmcli templates` lists, or a path.",
+        "--template",
+        "-t",
+        section="Prompt",
+        metavar="NAME_OR_PATH",
+        complete="template",
+    )
+    param: Sequence[str] = given(
+        (),
+        "Value for a {{KEY}} of the prompt file. Repeatable.",
+        "--param",
+        section="Prompt",
+        metavar="KEY=VALUE",
     )
     file: Sequence[str] = given(
         (),
@@ -113,6 +129,15 @@ class Settings:
         metavar="NUMBER",
         min=0,
         max=100,
+    )
+    out: str | None = given(
+        None,
+        "Write the reply to FILE, and only when it is whole (exit code 0). Otherwise it goes to FILE.part.",
+        "--out",
+        section="Reply",
+        metavar="FILE",
+        complete="file",
+        chat=False,
     )
     thinking: bool | None = setting(
         None,
@@ -330,7 +355,13 @@ class Settings:
     )
 
     edit_mode: EditMode = setting("emacs", "Keys of the input line in a session: emacs or vi.", section="Other")
+    print: bool = given(
+        False, "Never begin a session: one prompt, one reply.", "--print", "-p", section="Other", chat=False
+    )
     no_input: bool = given(False, "Never ask anything.", "--no-input", section="Other")
+    yes: bool = given(
+        False, "Answer yes to every question, except those about calls of tools.", "--yes", section="Other"
+    )
     dry_run: bool = given(
         False,
         "Print the exact request, with the key masked, and send nothing.",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
@@ -13,14 +12,18 @@ from llmcli.attachments import read_attachments
 from llmcli.config.load import Config, load_config
 from llmcli.console import Console
 from llmcli.errors import Interrupted, LlmcliError, Stopped, UserError, internal_error
-from llmcli.factory import open_conversation
+from llmcli.factory import choose_name, open_conversation
 from llmcli.inputs import fenced, read_text
+from llmcli.local_setup import offer_pull
 from llmcli.messages import UserPromptPart
 from llmcli.paths import private_file
+from llmcli.permission import template_of
 from llmcli.repl.commands import run_command
+from llmcli.repl.prompt_files import filled, wait_for_prompt
 from llmcli.repl.session import Over, Session, refuse_json
 from llmcli.repl.totals import bar
 from llmcli.signals import catch_signals, one_interrupt
+from llmcli.template import given_params
 
 if TYPE_CHECKING:
     from llmcli.repl.prompt_line import Line
@@ -35,7 +38,12 @@ def chat(options: Mapping[str, object], console: Console) -> int:
     """
     catch_signals(second_leaves=False)
     try:
-        session = _open(load_config(options), console)
+        template = template_of(options, console)
+        session = _open(load_config(options, template=template.settings if template else None), console)
+        params = given_params(session.config.settings.param)
+        if template:
+            template.fill("", params, input_is_elsewhere=True)  # its parameters are checked now
+            wait_for_prompt(session, template, params)
         return _talk(session, _line(session))
     except KeyboardInterrupt as stop:
         return Interrupted.by(stop).exit_code
@@ -60,10 +68,11 @@ def _open(config: Config, console: Console) -> Session:
     if settings.format in ("json", "ndjson"):  # meant for scripts
         config = config.changed("format", "auto", "default")
     console.stderr.configure(quiet=settings.quiet, color=settings.color)
-    name, chosen_because = config.model_name(os.environ)
+    name, chosen_because = choose_name(config)
     if chosen_because:
         console.stderr.line(f"note: {chosen_because}")
     console.stdin.claim("the session")
+    offer_pull(config, name, console)
     conversation = open_conversation(config, name, console, lazy=True)
     session = Session(config, name, conversation, console)
     session.files = [fenced(path, read_text(path, "--file", console.stdin)) for path in settings.file]
@@ -128,5 +137,6 @@ def _turn(session: Session, text: str) -> None:
     if text.startswith("/") and not text.startswith("//"):
         run_command(session, text)
     else:
-        words = "\n\n".join((*session.files, text.removeprefix("/") if text.startswith("//") else text))
+        typed = filled(session, text.removeprefix("/") if text.startswith("//") else text)
+        words = "\n\n".join((*session.files, typed))
         session.send(UserPromptPart.of(words, tuple(session.attachments)))

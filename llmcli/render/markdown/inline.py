@@ -41,9 +41,7 @@ class Styles:
         """The row as the terminal gets it."""
         if self.look.styles is None:
             return "".join(part.text for part in row)
-        return "".join(
-            self._part(part.text, part.style) if part.style else part.text for part in Segment.simplify(row)
-        )
+        return "".join(self._part(part.text, part.style) if part.style else part.text for part in Segment.simplify(row))
 
     def _part(self, text: str, style: Style) -> str:
         if not style.link:

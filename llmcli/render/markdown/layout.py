@@ -98,7 +98,7 @@ class Layout:
         return self._wrapped(Inline(self._style).text(node), width)
 
     def _heading(self, node: SyntaxTreeNode, width: int) -> list[Row]:
-        """The upper two levels are underlined; the others are bold, or begin with their hashes where nothing can be bold.
+        """The upper two levels are underlined; the others are bold, or keep their hashes where nothing can be bold.
 
         Addresses of links stand in rows of their own below it.
         """

@@ -1,4 +1,4 @@
-"""Markdown rules that keep mathematics as it was written: `$..$`, `$$..$$`, `\\(..\\)`, `\\[..\\]` and LaTeX environments."""
+"""Markdown rules that keep mathematics as written: `$..$`, `$$..$$`, `\\(..\\)`, `\\[..\\]` and LaTeX environments."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What a field of `Settings` declares besides its type and default."""
+"""Declare settings: `setting` and `given` make a field of `Settings` and its metadata."""
 
-from __future__ import annotations
+# No `from __future__ import annotations` here: see `llmcli.config.settings`.
 
 from dataclasses import field
 from typing import Any, TypeVar
