@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from llmcli import __version__
+from llmcli.calls import Calls
 from llmcli.errors import FallbackExceptionGroup, Interrupted, LlmcliError, ProviderError
 from llmcli.messages import AttemptFailed, ModelResponse, StreamEvent, TextDelta
 from llmcli.secrets import Secrets
@@ -42,6 +43,8 @@ class Result:
     """The reply as JSON, where it fits the schema that was asked for."""
     earlier: list[ModelResponse] = field(default_factory=list)
     """Whole replies of the same turn that another request followed."""
+    calls: Calls = field(default_factory=Calls)
+    """The tool calls of the turn."""
     conversation_id: str | None = None
     first_text_s: float | None = None
     """Seconds from the start to the first text."""
@@ -57,7 +60,8 @@ class Result:
         return self.error.exit_code if self.error else 0
 
     def note(self, event: StreamEvent) -> None:
-        """Record the time of the first text, and the requests that failed."""
+        """Record the time of the first text, the tool calls, and the requests that failed."""
+        self.calls.note(event)
         if isinstance(event, TextDelta):
             if self.first_text_s is None:
                 self.first_text_s = time.monotonic() - self._started
@@ -121,7 +125,7 @@ class Result:
             "first_text_s": _rounded(self.first_text_s),
             "duration_s": _rounded(self.duration_s),
             "sources": [],
-            "tool_calls": [],
+            "tool_calls": self.calls.as_json(),
             "error": self._told(self.error) if self.error else None,
         }
 
