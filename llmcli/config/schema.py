@@ -3,8 +3,8 @@
 import json
 import re
 import tomllib
-import warnings
 from collections.abc import Mapping
+import warnings
 from functools import cache
 from typing import Annotated, Any, Literal
 
@@ -58,8 +58,8 @@ def _annotation(name: str) -> Any:
 
 def _model(title: str, which: list[str]) -> type[BaseModel]:
     fields: dict[str, Any] = {name: (_annotation(name), None) for name in which}
-    with warnings.catch_warnings():  # pydantic's own method `schema` is deprecated, and not used here
-        warnings.filterwarnings("ignore", 'Field name "schema"')
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # `schema` is the name of a retired method of pydantic's
         return create_model(title, __base__=_Strict, **fields)
 
 
