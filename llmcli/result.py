@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from llmcli import __version__
+from llmcli.calls import Calls
 from llmcli.errors import FallbackExceptionGroup, Interrupted, LlmcliError, ProviderError
 from llmcli.messages import AttemptFailed, ModelMessage, ModelResponse, StreamEvent, TextDelta
 from llmcli.secrets import Secrets
@@ -44,6 +45,8 @@ class Result:
     """Whole replies of the same turn that another request followed."""
     messages: list[ModelMessage] = field(default_factory=list)
     """The whole conversation, with the turn at its end."""
+    calls: Calls = field(default_factory=Calls)
+    """The tool calls of the turn."""
     conversation_id: str | None = None
     first_text_s: float | None = None
     """Seconds from the start to the first text."""
@@ -59,7 +62,8 @@ class Result:
         return self.error.exit_code if self.error else 0
 
     def note(self, event: StreamEvent) -> None:
-        """Record the time of the first text, and the requests that failed."""
+        """Record the time of the first text, the tool calls, and the requests that failed."""
+        self.calls.note(event)
         if isinstance(event, TextDelta):
             if self.first_text_s is None:
                 self.first_text_s = time.monotonic() - self._started
@@ -123,7 +127,7 @@ class Result:
             "first_text_s": _rounded(self.first_text_s),
             "duration_s": _rounded(self.duration_s),
             "sources": [],
-            "tool_calls": [],
+            "tool_calls": self.calls.as_json(),
             "messages": self._messages(),
             "error": self._told(self.error) if self.error else None,
         }
