@@ -27,7 +27,7 @@ FLOORS = (
     ("llmcli.cli",),
     ("llmcli.repl", "llmcli.batch", "llmcli.agent"),
     ("llmcli.turn",),
-    ("llmcli.factory", "llmcli.hints", "llmcli.local_setup", "llmcli.permission"),
+    ("llmcli.factory", "llmcli.toolbox", "llmcli.hints", "llmcli.local_setup", "llmcli.permission"),
     ("llmcli.confirm",),
     ("llmcli.console",),
     (
@@ -52,6 +52,7 @@ FLOORS = (
     ),
     ("llmcli.models",),
     ("llmcli.result", "llmcli.verdict", "llmcli.config"),
+    ("llmcli.calls",),
     ("llmcli.providers",),
     ("llmcli.history", "llmcli.partial_response"),
     ("llmcli.message_json",),

@@ -77,6 +77,15 @@ class Settings:
         metavar="PATH_OR_URL",
     )
 
+    messages: str | None = given(
+        None,
+        "JSON file with the messages before the prompt, as `messages` of --json. - is stdin.",
+        "--messages",
+        section="Prompt",
+        metavar="FILE",
+        chat=False,
+    )
+
     format: Format = setting(
         "auto",
         "Format of the reply: text, markdown, json or ndjson. Default: auto, which is markdown on a terminal and "
@@ -165,6 +174,9 @@ class Settings:
         section="Reply",
     )
 
+    web: bool = setting(
+        False, "Let the vendor's own web search run, where it has one.", "--web/--no-web", section="Model", env=False
+    )
     effort: Effort | None = setting(
         None, f"Reasoning effort: {', '.join(get_args(Effort))}.", "--effort", section="Model", metavar="LEVEL"
     )

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
+from llmcli.calls import Calls
 from llmcli.messages import (
     AttemptFailed,
     Notice,
@@ -45,13 +46,15 @@ class Aside:
     afterwards, where stderr is a terminal, and hides it elsewhere.
     """
 
-    def __init__(self, stderr: Stderr, *, thinking: bool | None) -> None:
+    def __init__(self, stderr: Stderr, *, thinking: bool | None, calls: Calls | None = None) -> None:
         self._stderr = stderr
+        self._calls = calls
         self._whole = thinking or (thinking is None and stderr.is_terminal and not stderr.is_live)
         self._folded = thinking is None and stderr.is_live
         self._live = LiveRows(stderr, self._rows)
         self._shown = False  # there may be live rows on the screen
         self._model = ""
+        self._tool_name = ""  # of the tool that is waited for
         self._doing = ""  # what it does until it answers
         self._since = 0.0  # when the wait began; the three below are on the same clock
         self._again_at = 0.0  # when the next try begins
@@ -135,7 +138,7 @@ class Aside:
     def _rows(self, columns: int, height: int) -> list[str]:
         """What the live rows say now; called by the thread that draws them."""
         now, thinks_since = time.monotonic(), self._thinks_since
-        parts = [self._model, whole_seconds(now - self._since)]
+        parts = [self._tool_name or self._model, whole_seconds(now - self._since)]
         if thinks_since is not None:
             parts[1:] = ["thinking", whole_seconds(now - thinks_since)]
         elif self._doing:
