@@ -49,6 +49,7 @@ def run(
     renderer = make_renderer(settings, model, console, partial=conversation.shape is not None, calls=calls)
     progress = progress_for(config, console, calls)
     exchange(conversation, prompt, renderer, progress, result, repairs=settings.repair)
+    result.messages = conversation.messages
     console.secrets.add(*conversation.model.secrets)  # tokens come with the request
     _judge(result, renderer, config, console, in_session, shape=conversation.shape)
     return result
@@ -147,6 +148,9 @@ def _judge(
         return
     for note in notes:
         console.stderr.line(f"note: {note}")
+    for number, source in enumerate(result.sources, 1):
+        title = " ".join((source["title"] or "").split())
+        console.stderr.line(f"[{number}] {f'{title} ' if title else ''}{source['url']}", dim=True)
     if result.response and result.response.served_by and _shows_usage(config, console):
         columns = console.stderr.size()[0] if console.stderr.is_terminal else None
         console.stderr.line(usage_line(result, columns), dim=True)

@@ -57,6 +57,7 @@ FLOORS = (
     ("llmcli.history", "llmcli.partial_response"),
     ("llmcli.message_json",),
     ("llmcli.messages",),
+    ("llmcli.parts",),
     ("llmcli.usage", "llmcli.schema", "llmcli.signals"),
     ("llmcli.errors", "llmcli.secrets", "llmcli.paths", "llmcli.spelling"),
     ("llmcli",),

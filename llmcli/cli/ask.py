@@ -14,9 +14,9 @@ from llmcli.console import Console
 from llmcli.conversation import Conversation
 from llmcli.errors import Interrupted, LlmcliError, UserError
 from llmcli.factory import choose_name, open_conversation
-from llmcli.inputs import read_prompt
+from llmcli.inputs import read_prompt, read_text
 from llmcli.local_setup import offer_pull
-from llmcli.messages import UserPromptPart
+from llmcli.messages import ModelMessage, UserPromptPart
 from llmcli.models import HTTPRequest
 from llmcli.permission import template_of
 from llmcli.signals import deliver_signals
@@ -136,6 +136,10 @@ def _prepared(
         offer_pull(config, model, console)
     with progress_for(config, console).waiting_for(model):  # imports take time, too
         conversation = open_conversation(config, model, console)
+        if settings.messages:
+            conversation.messages = _history(settings.messages, console)
+            if settings.system:
+                conversation.instruct(conversation.system)
     attachments = read_attachments(settings.attach, "--attach", console.stdin)
     text = read_prompt(
         settings.prompt, settings.file, console.stdin, lambda line: console.stderr.line(f"note: {line}"), fill
@@ -143,6 +147,18 @@ def _prepared(
     prompt = UserPromptPart.of(text, attachments)
     check_secrets(prompt, config, console)
     return conversation, prompt
+
+
+def _history(name: str, console: Console) -> list[ModelMessage]:
+    """The messages of a JSON file. Raises UserError."""
+    from llmcli.history import load_messages
+
+    text = read_text(name, "--messages", console.stdin)
+    try:
+        return load_messages(text)
+    except UserError as error:
+        error.message = f"--messages {name}: {error.message}"
+        raise
 
 
 @contextmanager

@@ -23,6 +23,7 @@ __all__ = [
     "complete_own_tool",
     "complete_provider",
     "complete_server",
+    "complete_setting",
     "complete_template",
     "complete_tool",
     "script",
@@ -52,6 +53,14 @@ def complete_template(incomplete: str) -> list[str]:
     from llmcli.template import template_names
 
     return [name for name, _, _ in template_names() if name.startswith(incomplete)]
+
+
+def complete_setting(incomplete: str) -> list[str]:
+    """The settings that the settings file may hold, and its tables with a dot, that begin like `incomplete`."""
+    from llmcli.config.settings import names
+
+    known = [*names(lambda meta: meta.table is not None), "aliases.", "providers."]
+    return [name for name in known if name.startswith(incomplete)]
 
 
 def complete_server(incomplete: str) -> list[str]:

@@ -8,10 +8,41 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from llmcli.usage import Usage
+
 __all__ = [
     "PROVIDERS",
+    "OwnPrice",
     "Provider",
 ]
+
+
+@dataclass(slots=True)
+class OwnPrice:
+    """What a model costs by the settings file, in USD per million tokens."""
+
+    input: float
+    """Of the tokens of a request that no cache held."""
+    output: float
+    """Of the tokens of a reply."""
+    cache_read: float | None = None
+    """Of tokens that a cache held; None: as `input`."""
+    cache_write: float | None = None
+    """Of tokens that were written to a cache; None: as `input`."""
+    context: int | None = None
+    """The context window in tokens; None: not known."""
+
+    def cost(self, usage: Usage) -> float | None:
+        """USD for a usage; None where the provider did not tell the tokens in and out."""
+        if usage.request_tokens is None or usage.response_tokens is None:
+            return None
+        details = usage.details or {}
+        read, written = details.get("cached_tokens") or 0, details.get("cache_write_tokens") or 0
+        fresh = max(usage.request_tokens - read - written, 0)
+        usd = fresh * self.input + usage.response_tokens * self.output
+        usd += read * (self.input if self.cache_read is None else self.cache_read)
+        usd += written * (self.input if self.cache_write is None else self.cache_write)
+        return usd / 1e6
 
 
 @dataclass(slots=True)
@@ -78,6 +109,8 @@ class Provider:
     """Variables that show that the other login is available."""
     settings_url: str = ""
     """The base URL that the settings file gives it."""
+    prices: Mapping[str, OwnPrice] = field(default_factory=dict)
+    """Prices that the settings file gives, by model; they go before the price list."""
     proxy: tuple[str, str] | None = None
     """The proxy to use, and the option or setting that named it; None: HTTPS_PROXY and its like."""
     ca_file: tuple[str, str] | None = None
