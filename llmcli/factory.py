@@ -138,6 +138,7 @@ def model_settings(config: Config, shape: Shape | None = None) -> ModelSettings:
         timeout=settings.timeout,
         schema=shape.sent if shape else None,
         schema_name=shape.name if shape else "reply",
+        web=settings.web,
         retries=settings.retries,
         lenient=settings.lenient,
         extra=dict(map(_key_value, settings.option)),

@@ -96,6 +96,13 @@ class Result:
         known = [cost for cost in costs if cost is not None]
         return sum(known) if known and len(known) == len(costs) else None
 
+    @property
+    def sources(self) -> list[dict[str, str | None]]:
+        """The pages and documents that the reply cites, each URL once, in order: `url` and `title`."""
+        replies = [*self.earlier, *([self.response] if self.response else [])]
+        found = {part.url: part.title or None for response in replies for part in response.sources}
+        return [{"url": url, "title": title} for url, title in found.items()]
+
     def as_json(self) -> dict[str, Any]:
         """The object of `--format json`; see `docs/reply.schema.json`."""
         response = self.response
@@ -126,7 +133,7 @@ class Result:
             "conversation_id": self.conversation_id,
             "first_text_s": _rounded(self.first_text_s),
             "duration_s": _rounded(self.duration_s),
-            "sources": [],
+            "sources": self.sources,
             "tool_calls": self.calls.as_json(),
             "messages": self._messages(),
             "error": self._told(self.error) if self.error else None,

@@ -140,6 +140,9 @@ def _judge(
         return
     for note in notes:
         console.stderr.line(f"note: {note}")
+    for number, source in enumerate(result.sources, 1):
+        title = " ".join((source["title"] or "").split())
+        console.stderr.line(f"[{number}] {f'{title} ' if title else ''}{source['url']}", dim=True)
     if result.response and result.response.served_by and _shows_usage(config, console):
         columns = console.stderr.size()[0] if console.stderr.is_terminal else None
         console.stderr.line(usage_line(result, columns), dim=True)

@@ -174,6 +174,9 @@ class Settings:
         section="Reply",
     )
 
+    web: bool = setting(
+        False, "Let the vendor's own web search run, where it has one.", "--web/--no-web", section="Model", env=False
+    )
     effort: Effort | None = setting(
         None, f"Reasoning effort: {', '.join(get_args(Effort))}.", "--effort", section="Model", metavar="LEVEL"
     )
