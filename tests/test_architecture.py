@@ -26,7 +26,7 @@ FLOORS = (
     ("llmcli.__main__",),
     ("llmcli.cli",),
     ("llmcli.repl", "llmcli.batch", "llmcli.agent"),
-    ("llmcli.turn",),
+    ("llmcli.turn", "llmcli.doctor"),
     ("llmcli.factory", "llmcli.toolbox", "llmcli.hints", "llmcli.local_setup", "llmcli.permission"),
     ("llmcli.confirm",),
     ("llmcli.console",),
