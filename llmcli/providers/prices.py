@@ -29,7 +29,7 @@ class KnownModel:
     """A model of a provider, None for what is not known.
 
     The window is in tokens, the prices in USD per million tokens; where they are `tiered`, they rise with the length
-    of the prompt, and the lowest ones stand here.
+    of the prompt, the lowest ones stand here, and the highest behind them.
     """
 
     provider: str
@@ -38,6 +38,8 @@ class KnownModel:
     input_usd: Decimal | None = None
     output_usd: Decimal | None = None
     tiered: bool = False
+    highest_input_usd: Decimal | None = None
+    highest_output_usd: Decimal | None = None
 
 
 def load_prices() -> None:
@@ -134,10 +136,15 @@ def context_window(model: str, rows: Mapping[str, Provider] = PROVIDERS) -> int 
 def _with_figures(row: Provider, name: str, info: ModelInfo | None, now: datetime) -> KnownModel:
     if info is None:
         return KnownModel(row.name, name)
+    from genai_prices.types import TieredPrices
+
     price = info.get_prices(now)
     told = [price.input_mtok, price.output_mtok]
     first, second = (value if value is None or isinstance(value, Decimal) else value.base for value in told)
-    return KnownModel(row.name, name, info.context_window, first, second, told != [first, second])
+    highest = [
+        max(tier.price for tier in one.tiers) if isinstance(one, TieredPrices) and one.tiers else None for one in told
+    ]
+    return KnownModel(row.name, name, info.context_window, first, second, told != [first, second], *highest)
 
 
 def _with_own_price(row: Provider, known: KnownModel) -> KnownModel:
