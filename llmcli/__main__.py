@@ -38,7 +38,7 @@ def _command() -> int:
     gc.set_threshold(50_000)
     from llmcli.signals import catch_signals
 
-    catch_signals()
+    catch_signals(hold=True)
     from llmcli import lazy_sdk
     from llmcli.cli.app import main as run
 

@@ -49,11 +49,15 @@ class LlmcliError(Exception):
     exit_code = 1
     kind = "internal"
 
-    def __init__(self, message: str, *, hint: str | None = None, kind: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, hint: str | None = None, kind: str | None = None, reason: str | None = None
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
         self.kind = kind or self.kind
+        self.reason = reason
+        """What tells errors of one kind apart, for the table of hints; not shown."""
         self.status: int | None = None
 
 

@@ -23,6 +23,10 @@ class Stdin:
     def __init__(self, used_by: str | None = None) -> None:
         self._used_by = used_by
 
+    def claim(self, user: str) -> None:
+        """Reserve stdin for `user`: no other reader gets it any more."""
+        self._used_by = user
+
     @property
     def is_terminal(self) -> bool:
         """Whether a person sits in front of it."""

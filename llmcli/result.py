@@ -1,45 +1,58 @@
-"""What is known about a reply when it is over: the JSON object of scripts, and the usage line of people."""
+"""The outcome of one turn: what JSON output, the usage line, the log and the exit code are made from."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
+from datetime import UTC, datetime
 from typing import Any
 
+from llmcli import __version__
 from llmcli.errors import FallbackExceptionGroup, Interrupted, LlmcliError, ProviderError
 from llmcli.messages import AttemptFailed, ModelResponse, StreamEvent, TextDelta
-from llmcli.secrets import redact
+from llmcli.secrets import Secrets
 from llmcli.usage import Usage
 
-__all__ = [
-    "Report",
-]
+__all__ = ["FORMAT_VERSION", "Result"]
 
-SCHEMA = 1  # of the JSON object; a change of meaning counts it up
+FORMAT_VERSION = 1
+"""Of the JSON object, which `docs/reply.schema.json` describes; a changed meaning counts it up."""
 
 
 @dataclass
-class Report:
-    """One reply: `model` as asked for, `response` as far as it came, `error` if there was one; times in seconds.
-
-    `price` gives the USD for the usage of a model, and is asked only for what is shown. `attempts` are the tries that
-    failed before. None of the `secrets` gets into what is shown of an error.
-    """
+class Result:
+    """One turn, from its start to the end of its reply."""
 
     model: str
+    """The model as asked for; may be a chain."""
     price: Callable[[str, Usage], float | None] = lambda model, usage: None
+    """USD for the usage of a `provider:model`; called only where the cost is shown."""
     attempts: list[ProviderError] = field(default_factory=list)
+    """The errors of all requests that failed, in order."""
     response: ModelResponse | None = None
+    """The reply as far as it came; None where no provider began to answer."""
     error: LlmcliError | None = None
+    output: str | None = None
+    """What stdout gets in the place of the text, where a part of the reply was asked for."""
+    data: Any = None
+    """The reply as JSON, where a schema was asked for."""
+    conversation_id: str | None = None
     first_text_s: float | None = None
+    """Seconds from the start to the first text."""
     duration_s: float | None = None
-    secrets: frozenset[str] = frozenset()
+    """Seconds from the start to the end."""
+    secrets: Secrets = field(default_factory=Secrets)
+    created: datetime = field(default_factory=lambda: datetime.now(UTC))
     _started: float = field(default_factory=time.monotonic)
 
+    @property
+    def exit_code(self) -> int:
+        """The exit code of the process, which each class of errors owns."""
+        return self.error.exit_code if self.error else 0
+
     def note(self, event: StreamEvent) -> None:
-        """Take the time of the first text, and the tries that failed."""
+        """Record the time of the first text, and the requests that failed."""
         if isinstance(event, TextDelta):
             if self.first_text_s is None:
                 self.first_text_s = time.monotonic() - self._started
@@ -47,33 +60,37 @@ class Report:
             self.attempts.append(event.error)
 
     def close(self, response: ModelResponse | None, error: LlmcliError | None) -> None:
-        """The reply is over."""
+        """Record the end of the reply."""
         self.response, self.error = response, error
         self.duration_s = time.monotonic() - self._started
-        if isinstance(error, ProviderError):  # the last try is one of them
+        if isinstance(error, ProviderError):  # the last request is one of the attempts
             self.attempts.append(error.last if isinstance(error, FallbackExceptionGroup) else error)
 
-    @cached_property
+    @property
     def cost_usd(self) -> float | None:
-        """What the reply cost, as told or by estimate; None where the price or the tokens are not known."""
+        """What the reply cost in USD, as told or by estimate; None where the price or the tokens are not known."""
         response = self.response
         if response is None or response.served_by is None:
             return None
         return self.price(response.served_by, response.usage)
 
     def as_json(self) -> dict[str, Any]:
-        """The object of `--format json`; its fields are described in the README."""
+        """The object of `--format json`; see `docs/reply.schema.json`."""
         response = self.response
         usage = response.usage if response else None
         unanswered = "interrupted" if isinstance(self.error, Interrupted) else "error"
         return {
-            "schema": SCHEMA,
+            "format_version": FORMAT_VERSION,
+            "version": __version__,
+            "created": self.created.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "exit_code": self.exit_code,
+            "request_id": self._clean(self.error.request_id) if isinstance(self.error, ProviderError) else None,
             "model": self.model,
             "served_by": response.served_by if response else None,
-            "model_name": response.model_name if response else None,
+            "model_name": self._clean(response.model_name) if response else None,
             "text": response.text if response else "",
             "thinking": response.thinking if response else None,
-            "data": None,
+            "data": self.data,
             "finish_reason": response.finish_reason if response else unanswered,
             "usage": {
                 "requests": usage.requests if usage else 0,
@@ -84,9 +101,11 @@ class Report:
             },
             "cost_usd": self.cost_usd,
             "attempts": [{"model": error.model, "error": self._told(error)} for error in self.attempts],
-            "conversation_id": None,
+            "conversation_id": self.conversation_id,
             "first_text_s": _rounded(self.first_text_s),
             "duration_s": _rounded(self.duration_s),
+            "sources": [],
+            "tool_calls": [],
             "error": self._told(self.error) if self.error else None,
         }
 
@@ -94,9 +113,13 @@ class Report:
         return {
             "kind": error.kind,
             "status": error.status,
-            "message": redact(error.message, self.secrets),
-            "hint": error.hint,
+            "message": self._clean(error.message),
+            "hint": self._clean(error.hint),
         }
+
+    def _clean(self, text: str | None) -> str | None:
+        """Everything a provider says besides the reply itself may echo a key."""
+        return None if text is None else self.secrets.redact(text)
 
 
 def _rounded(seconds: float | None) -> float | None:

@@ -1,27 +1,68 @@
-"""Redaction of secrets in every text that leaves the process."""
+"""Redact secrets in every text that leaves the process."""
 
 from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import unquote
 
-if TYPE_CHECKING:
-    pass
+__all__ = ["Secrets", "header_secrets", "public_address", "redact", "url_secrets"]
+
+_SHORTEST = 5  # characters; a shorter text is a placeholder, and would be found in ordinary words
+_LONG = 16  # characters of a header value that is taken for a secret whatever the header is called
+_SECRET_HEADER = re.compile(r"auth|key|token|cookie|secret|password|session|credential|signature", re.IGNORECASE)
+
+
+class Secrets:
+    """The secrets of this process, shared by reference: what is added once is redacted everywhere from then on."""
+
+    def __init__(self, *texts: str) -> None:
+        self._known: list[str] = []
+        self.add(*texts)
+
+    def add(self, *texts: str | None) -> None:
+        """Keep these texts out of every output; None, and texts of fewer than five characters, are ignored."""
+        new = {text for text in texts if text and len(text) >= _SHORTEST} - set(self._known)
+        if new:  # the longest first: a secret may contain another one
+            self._known = sorted([*self._known, *new], key=len, reverse=True)
+
+    def redact(self, text: str) -> str:
+        """Return the text with `***` in the place of each secret. Do this before cutting, escaping or joining."""
+        for secret in self._known:
+            text = text.replace(secret, "***")
+        return text
+
+    def in_text(self, text: str) -> bool:
+        """Whether one of the secrets stands in the text."""
+        return any(secret in text for secret in self._known)
+
+    def __iter__(self) -> Iterator[str]:
+        """The secrets, the longest first."""
+        return iter(self._known)
 
 
 def redact(text: str, secrets: Iterable[str]) -> str:
-    """The text without any of the secrets; those of up to four characters are placeholders, and stay."""
-    for secret in secrets:
-        if len(secret) > 4:
-            text = text.replace(secret, "***")
-    return text
+    """Return the text with `***` in the place of each secret of five characters or more."""
+    return Secrets(*secrets).redact(text)
+
+
+def header_secrets(headers: Mapping[str, str]) -> frozenset[str]:
+    """The values, and words of values, of custom headers that must not be shown.
+
+    A value is secret where the name of its header says so, or where it has 16 characters or more.
+    """
+    secret = [value for name, value in headers.items() if len(value) >= _LONG or is_secret_header(name)]
+    return frozenset(word for value in secret for word in (value, *value.split()))
+
+
+def is_secret_header(name: str) -> bool:
+    """Whether the name of a header says that its value is a credential."""
+    return bool(_SECRET_HEADER.search(name))
 
 
 def url_secrets(*urls: str) -> frozenset[str]:
-    """The passwords in these addresses, in each form in which they can come back."""
+    """The passwords in these URLs, in each form in which they can come back."""
     found: set[str] = set()
     for url in urls:
         user, colon, password = url.rpartition("@")[0].rpartition("//")[2].partition(":")
@@ -32,5 +73,5 @@ def url_secrets(*urls: str) -> frozenset[str]:
 
 
 def public_address(address: str) -> str:
-    """An address as somebody wrote it, without what may be secret: user and password, even misspelt, and the query."""
+    """A URL without its secret parts: user and password, even where misspelt, query and fragment."""
     return re.sub(r"^([a-z0-9+.-]*://)?.*@|[?#].*", r"\1", address, flags=re.IGNORECASE | re.DOTALL)

@@ -10,28 +10,51 @@ from contextlib import contextmanager
 from functools import cache
 from threading import Thread, main_thread
 from types import FrameType
+from typing import NoReturn
 
 from llmcli.errors import Stopped
 
-__all__ = ["catch_signals", "one_interrupt"]
+__all__ = ["catch_signals", "deliver_signals", "one_interrupt"]
 
 # SIGHUP is not everywhere; what whoever started us wants ignored (nohup, a background job) stays so.
 _STOPPING = [vars(signal)[name] for name in ("SIGINT", "SIGTERM", "SIGHUP") if name in vars(signal)]
 
 
-def catch_signals(*, second_leaves: bool = True) -> None:
+_held: list[int] = []  # signals that came while the command line was being imported
+_holding = False
+
+
+def catch_signals(*, second_leaves: bool = True, hold: bool = False) -> None:
     """From now on SIGINT raises KeyboardInterrupt, SIGTERM and SIGHUP raise Stopped.
 
-    Unless a session goes on (`second_leaves`), any later one ends the process at once with exit code 128 + signal.
+    With `hold` the first signal waits for `deliver_signals`, so that it can be reported in the format that was asked
+    for. Unless a session goes on (`second_leaves`), any later one ends the process at once with exit code 128 + signal.
     """
+    global _holding
+    _holding = hold
 
     def stop(signum: int, frame: FrameType | None) -> None:
         if second_leaves:
             _handle(_leave)
-        raise KeyboardInterrupt if signum == signal.SIGINT else Stopped(signum)
+        if _holding:
+            _held.append(signum)
+        else:
+            _raise(signum)
 
     _handle(stop)
     _hear()
+
+
+def deliver_signals() -> None:
+    """Raise for a signal that was held, and hold no more."""
+    global _holding
+    _holding = False
+    if _held:
+        _raise(_held.pop())
+
+
+def _raise(signum: int) -> NoReturn:
+    raise KeyboardInterrupt if signum == signal.SIGINT else Stopped(signum)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""One prompt and its reply: sent, shown and accounted for, in a one-shot and in a session alike."""
+"""Run one turn: send a prompt, show the reply as it arrives, judge it and report it."""
 
 from __future__ import annotations
 
@@ -6,145 +6,140 @@ import traceback
 from contextlib import closing, nullcontext
 
 from llmcli.config.load import Config
+from llmcli.console import Console
 from llmcli.conversation import Conversation
-from llmcli.errors import ClosedPipe, IncompleteReply, Interrupted, LlmcliError, NetworkError, ProviderError, Stopped
-from llmcli.factory import Options
+from llmcli.errors import ClosedPipe, Interrupted, LlmcliError, ProviderError, Stopped, UserError
+from llmcli.hints import add_hint
 from llmcli.messages import ModelResponse, UserPromptPart
-from llmcli.render import Aside, Renderer, Report, Stderr, Stdout, make_renderer, show
+from llmcli.render import Aside, Renderer, make_renderer, show
 from llmcli.render.usage_line import usage_line
+from llmcli.result import Result
 from llmcli.signals import one_interrupt
+from llmcli.verdict import judge
 
-__all__ = ["aside_for", "exchange", "finish", "renderer_for", "shows_cost"]
-
-_ACCEPT = "--allow-incomplete takes it as it is"
-
-
-def renderer_for(options: Options, config: Config, report: Report, stdout: Stdout, stderr: Stderr) -> Renderer:
-    """The renderer that options and settings ask for."""
-    return make_renderer(
-        config["format"],
-        report.model,
-        stdout,
-        stderr,
-        extract=options.extract,
-        at_once=not config["stream"],
-        theme=config["theme"],
-        color=config["color"],
-    )
+__all__ = ["check_secrets", "exchange", "fail", "progress_for", "run", "shows_cost"]
 
 
-def aside_for(options: Options, config: Config, stderr: Stderr) -> Aside:
-    """What stands beside the reply, as options and settings ask for it."""
-    return Aside(stderr, thinking=False if options.quiet else config["thinking"])
+def run(
+    conversation: Conversation,
+    prompt: str | UserPromptPart,
+    config: Config,
+    console: Console,
+    *,
+    model: str,
+    in_session: bool = False,
+) -> Result:
+    """Send `prompt`, show the reply, and return the outcome. Every error has been shown by then, and none is raised.
+
+    `model` is the model as the person named it. In a session, hints name its commands, Ctrl-C is no error, and may be
+    pressed again where drawing the end of the reply takes long.
+    """
+    result = Result(model, conversation.price, secrets=console.secrets)
+    renderer = make_renderer(config.settings, model, console)
+    exchange(conversation, prompt, renderer, progress_for(config, console), result)
+    console.secrets.add(*conversation.model.secrets)  # tokens come with the request
+    _judge(result, renderer, config, console, in_session)
+    return result
 
 
-def shows_cost(config: Config, stderr: Stderr) -> bool:
-    """Whether what is said about a reply will hold its cost."""
-    return config["format"] in ("json", "ndjson") or _wanted(config["usage"], stderr)
+def check_secrets(prompt: UserPromptPart, config: Config, console: Console) -> None:
+    """Raise UserError for a prompt that holds one of the keys in use, unless --allow-secrets permits it."""
+    if not config.settings.allow_secrets and console.secrets.in_text(prompt.content):
+        raise UserError(
+            "the prompt holds one of your own keys; nothing was sent", hint="remove it, or pass --allow-secrets"
+        )
+
+
+def fail(error: LlmcliError, config: Config, console: Console, *, model: str) -> Result:
+    """Report an error that came before anything was sent, in the format that was asked for."""
+    result = Result(model, secrets=console.secrets)
+    result.close(None, error)
+    _judge(result, make_renderer(config.settings, model, console), config, console, in_session=False)
+    return result
+
+
+def progress_for(config: Config, console: Console) -> Aside:
+    """The progress on stderr that the settings ask for."""
+    settings = config.settings
+    return Aside(console.stderr, thinking=False if settings.quiet else settings.thinking)
+
+
+def shows_cost(config: Config, console: Console) -> bool:
+    """Whether the report of a turn will hold its cost."""
+    return config.settings.format in ("json", "ndjson") or _shows_usage(config, console)
+
+
+def _shows_usage(config: Config, console: Console) -> bool:
+    wanted = config.settings.usage
+    return console.stderr.is_terminal if wanted is None else wanted
 
 
 def exchange(
-    conversation: Conversation, prompt: str | UserPromptPart, renderer: Renderer, aside: Aside, report: Report
+    conversation: Conversation, prompt: str | UserPromptPart, renderer: Renderer, progress: Aside, result: Result
 ) -> None:
-    """Show the reply as it arrives, and close `report` with what came and what broke it off, if anything did."""
+    """Show the reply as it arrives, and close `result` with the reply and the error that ended it, if any."""
     before = len(conversation.replies)
     error: LlmcliError | None = None
-    report.secrets |= conversation.model.secrets
+    result.secrets.add(*conversation.model.secrets)
     try:
-        with closing(conversation.send(prompt)) as events, aside.waiting_for(conversation.model.members[0].id):
-            show(events, renderer, aside, report)
+        with closing(conversation.send(prompt)) as events, progress.waiting_for(conversation.model.members[0].id):
+            show(events, renderer, progress, result)
     except KeyboardInterrupt as stop:
         error = Interrupted.by(stop)
     except LlmcliError as caught:
         error = caught
     response = conversation.messages[-1] if len(conversation.replies) > before else None
-    report.close(response if isinstance(response, ModelResponse) else None, error)
+    result.close(response if isinstance(response, ModelResponse) else None, error)
 
 
-def finish(
-    report: Report, renderer: Renderer, options: Options, config: Config, stderr: Stderr, *, in_session: bool = False
-) -> int:
-    """Show the end of the reply, say what is to be said about it, and return the exit code.
+def _judge(result: Result, renderer: Renderer, config: Config, console: Console, in_session: bool) -> None:
+    """Judge the reply, show its end, and report on stderr."""
+    settings = config.settings
+    notes: list[str] = []
+    if result.response and not result.error:
+        verdict = judge(
+            result.response,
+            extract=settings.extract and not in_session,
+            allow_incomplete=settings.allow_incomplete,
+        )
+        result.error, result.output, notes = verdict.error, verdict.output, verdict.notes
+    if result.error:
+        add_hint(result.error, in_session=in_session)
+    if not isinstance(result.error, ClosedPipe):
+        _show_end(result, renderer, in_session)
+    if isinstance(result.error, ClosedPipe):  # no reader is left
+        return
+    for note in notes:
+        console.stderr.line(f"note: {note}")
+    if result.response and result.response.served_by and _shows_usage(config, console):
+        columns = console.stderr.size()[0] if console.stderr.is_terminal else None
+        console.stderr.line(usage_line(result, columns), dim=True)
+    if result.error:
+        _say(result.error, result, config, console, in_session)
 
-    In a session, hints name its commands, whoever presses Ctrl-C is told of no error, and may press it again where
-    the end of the reply takes long to draw.
-    """
-    notes = _judge(report, config, in_session)
-    report.secrets = stderr.secrets
-    if not isinstance(report.error, ClosedPipe):
-        _show_end(report, renderer, in_session)
-    if not isinstance(report.error, ClosedPipe):  # nobody is there to read
-        for note in notes:
-            stderr.line(f"note: {note}")
-        if report.response and report.response.served_by and _wanted(config["usage"], stderr):
-            stderr.line(usage_line(report, stderr.size()[0] if stderr.is_terminal else None), dim=True)
-        if report.error:
-            _say(report.error, report, options, stderr, in_session)
-    return report.error.exit_code if report.error else 0
 
-
-def _show_end(report: Report, renderer: Renderer, in_session: bool) -> None:
-    """What was wrong before says more than that the end cannot be shown."""
+def _show_end(result: Result, renderer: Renderer, in_session: bool) -> None:
+    """Show the end of the reply. An earlier error says more than a failed drawing, and is kept."""
     try:
         with one_interrupt() if in_session else nullcontext():
-            renderer.end(report)
+            renderer.end(result)
     except Stopped:
         raise
     except KeyboardInterrupt as stop:
-        report.error = report.error or Interrupted.by(stop)
+        result.error = result.error or Interrupted.by(stop)
     except LlmcliError as error:
-        report.error = report.error or error
+        result.error = result.error or error
 
 
-def _judge(report: Report, config: Config, in_session: bool) -> list[str]:
-    """Put into the report what is missing from a reply that ended by itself; return what is no error, but worth a note.
-
-    What is missing is none where the person said so (`allow_incomplete`).
-    """
-    response = report.response
-    if not response or report.error:
-        return []
-    report.error = _shortfall(response, "/continue asks for the rest" if in_session else _ACCEPT)
-    notes = []
-    if isinstance(report.error, IncompleteReply) and config["allow_incomplete"]:
-        notes.append(report.error.message)
-        report.error = None
-    if response.finish_reason == "stop" and not response.text:
-        notes.append("the reply is whole, but has no text")
-    return notes
-
-
-def _say(error: LlmcliError, report: Report, options: Options, stderr: Stderr, in_session: bool) -> None:
-    if options.debug:
+def _say(error: LlmcliError, result: Result, config: Config, console: Console, in_session: bool) -> None:
+    stderr = console.stderr
+    if config.settings.debug:
         stderr.write("".join(traceback.format_exception(error)))
     if in_session and isinstance(error, Interrupted):
-        response = report.response
+        response = result.response
         goes_on = response and response.text and response.finish_reason != "stop"
         stderr.line("interrupted; /continue goes on" if goes_on else "interrupted", dim=True)
     else:
         stderr.error(error)
-    if options.verbose and isinstance(error, ProviderError) and error.request_id:
+    if config.settings.verbose and isinstance(error, ProviderError) and error.request_id:
         stderr.line(f"request id: {error.request_id}")
-
-
-def _wanted(said: bool | None, stderr: Stderr) -> bool:
-    """Whether to show something that is shown when a person reads stderr, unless somebody said otherwise."""
-    return stderr.is_terminal if said is None else said
-
-
-def _shortfall(response: ModelResponse, accept: str) -> LlmcliError | None:
-    """What is missing from a reply that ended by itself; None for a whole one. `accept` is what to do about it."""
-    reason, word = response.finish_reason, response.finish_word
-    if reason == "stop":
-        return None
-    if reason == "error":
-        return NetworkError(f"the provider broke off with the finish reason {word}", kind="stream")
-    if reason == "length":
-        return IncompleteReply("the reply is cut: it reached its token limit", hint=f"raise --max-tokens; {accept}")
-    if reason == "content_filter":
-        return IncompleteReply(f"the provider withheld the reply, or a part of it ({word or 'refusal'})", hint=accept)
-    if reason == "tool_call":
-        names = ", ".join(response.tool_names) or "unnamed"
-        return IncompleteReply(f"the model asked for a tool, and none was offered: {names}", hint=accept)
-    why = f"its finish reason is {word}" if word else "it ended without a finish reason"
-    return IncompleteReply(f"the reply is not whole: {why}", hint=accept)

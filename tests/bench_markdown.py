@@ -20,7 +20,7 @@ from llmcli.render.markdown.document import whole
 from llmcli.render.markdown.layout import Layout
 from llmcli.render.markdown.renderer import MarkdownRenderer
 from llmcli.render.markdown.theme import Look, find_look
-from llmcli.result import Report
+from llmcli.result import Result
 
 _SECTION = """\
 ## Step {n}: weigh the crates
@@ -145,7 +145,7 @@ def streamed(text: str, pause_s: float) -> Callable[[], float]:
                 time.sleep(rest)
             renderer.event(TextDelta(piece))
         last = time.perf_counter()
-        renderer.end(Report("bench"))
+        renderer.end(Result("bench"))
         return last
 
     return work

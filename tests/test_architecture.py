@@ -27,7 +27,8 @@ FLOORS = (
     ("llmcli.cli",),
     ("llmcli.repl", "llmcli.batch", "llmcli.agent"),
     ("llmcli.turn",),
-    ("llmcli.factory", "llmcli.console"),
+    ("llmcli.factory", "llmcli.hints"),
+    ("llmcli.console",),
     (
         *("llmcli.conversation", "llmcli.attachments", "llmcli.template", "llmcli.render"),
         *("llmcli.tools", "llmcli.store"),
@@ -47,7 +48,7 @@ FLOORS = (
     ("llmcli.providers",),
     ("llmcli.messages",),
     ("llmcli.usage", "llmcli.schema", "llmcli.signals"),
-    ("llmcli.errors", "llmcli.secrets", "llmcli.paths", "llmcli.lazy_sdk"),
+    ("llmcli.errors", "llmcli.secrets", "llmcli.paths", "llmcli.spelling", "llmcli.lazy_sdk"),
     ("llmcli",),
 )
 SDKS = {"openai", "anthropic", "boto3", "botocore", "httpx2"}

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from llmcli import __version__
 from tests.command import COMMAND, llmcli, started
 from tests.fake_provider import FakeProvider, chat_chunk, chat_reply, named_sse, split, sse
 
@@ -242,7 +243,7 @@ def test_wrong_use_is_said_like_all_errors(args: list[str]) -> None:
     result = llmcli(*args)
     assert (result.code, result.stdout) == (2, b"")
     assert result.stderr.startswith("error: ")
-    assert result.stderr.endswith("--help says more\n")
+    assert "--help says more" in result.stderr
 
 
 @pytest.mark.parametrize("key", ["two words", "sk-“quoted”", "a\nb"])
@@ -438,8 +439,12 @@ def test_the_json_object(openai: FakeProvider) -> None:
     assert result.code == 0
     value = result.json
     assert value.pop("duration_s") >= value.pop("first_text_s") >= 0
+    assert value.pop("created").endswith("Z")
+    assert value.pop("version") == __version__
     assert value == {
-        "schema": 1,
+        "format_version": 1,
+        "exit_code": 0,
+        "request_id": None,
         "model": "openai:fake-1",
         "served_by": "openai:fake-1",
         "model_name": "fake-1",
@@ -457,6 +462,8 @@ def test_the_json_object(openai: FakeProvider) -> None:
         "cost_usd": None,
         "attempts": [],
         "conversation_id": None,
+        "sources": [],
+        "tool_calls": [],
         "error": None,
     }
 
@@ -595,3 +602,37 @@ def test_an_option_that_the_api_does_not_take_is_named(provider: FakeProvider) -
     assert (result.code, result.stdout) == (0, b"ok\n")
     assert "--temperature is not sent" in result.stderr
     assert "temperature" not in provider.requests[-1].body
+
+
+def test_prompt_with_a_key_in_use_is_refused(openai: FakeProvider) -> None:
+    openai.answer(chat_reply("ok"))
+    key = "sk-test-0123456789abcdef"
+    result = llmcli(f"is {key} a key?")
+    assert (result.code, openai.requests) == (2, [])
+    assert "--allow-secrets" in result.stderr
+    assert key not in result.stderr
+    assert llmcli(f"is {key} a key?", "--allow-secrets").code == 0
+    assert key in sent(openai)
+
+
+def test_dry_run_with_json_prints_one_object(openai: FakeProvider) -> None:
+    value = llmcli("hi", "--dry-run", "--json").json
+    assert set(value) == {"method", "url", "headers", "body", "notes"}
+    assert value["headers"]["authorization"] == "***"
+    assert value["body"]["model"] == "fake-1"
+    assert openai.requests == []
+
+
+def test_options_may_stand_before_a_command() -> None:
+    assert llmcli("--json", "-m", "test", "ask", "hi").json["text"] == "success (no tool calls)"
+
+
+@pytest.mark.parametrize("args", [["help"], ["help", "keys"], ["help", "keys", "set"]])
+def test_help_command_shows_the_help_of_a_command(args: list[str]) -> None:
+    assert llmcli(*args).stdout == llmcli(*args[1:], "--help").stdout.replace(
+        b" [OPTIONS] COMMAND", b" [OPTIONS] COMMAND"
+    )
+
+
+def test_version_command_prints_the_version() -> None:
+    assert llmcli("version").stdout.decode() == f"llmcli {__version__}\n"

@@ -24,7 +24,7 @@ def test_option_wins_over_environment_over_file_over_default(settings: Path) -> 
     environ = {"LLMCLI_HOME": str(settings.parent)}
     settings.write_text("model = 'test:echo'\n[defaults]\nseed = 1\ntemperature = 0.5\ntop_p = 0.1\n")
     config = load_config({"seed": 3}, environ | {"LLMCLI_SEED": "2", "LLMCLI_TEMPERATURE": "0.25"})
-    found = {name: (one.value, one.source) for name, one in config.settings.items()}
+    found = {name: (getattr(config.settings, name), source) for name, source in config.sources.items()}
     assert found["seed"] == (3, "option")
     assert found["temperature"] == (0.25, "LLMCLI_TEMPERATURE")
     assert found["top_p"] == (0.1, str(settings))
@@ -37,7 +37,7 @@ def test_option_wins_over_environment_over_file_over_default(settings: Path) -> 
     [
         (b"model = 'x'\nmodle ==\n", "(at line 2, column 8)"),
         (b"modle = 'x'", "modle: unknown setting; did you mean model?"),
-        (b"[defaults]\nseed = 'many'", "defaults.seed: Input should be a valid integer"),
+        (b"[defaults]\nseed = 'many'", "defaults.seed: not a whole number"),
         (b"[defaults]\nformat = 'xml'", "defaults.format"),
         (b"[providers.mine]\nprotocol = 'openai'", "providers.mine: a provider of one's own needs a base_url"),
         (
@@ -63,7 +63,7 @@ def test_a_file_that_cannot_be_read(settings: Path) -> None:
 
 
 def test_a_broken_variable_is_named() -> None:
-    with pytest.raises(SettingsError, match="LLMCLI_SEED: Input should be a valid integer"):
+    with pytest.raises(SettingsError, match="LLMCLI_SEED: not a whole number"):
         load_config({}, {"LLMCLI_SEED": "x", "LLMCLI_HOME": "/nowhere"})
 
 
@@ -113,8 +113,8 @@ def test_config_show_and_path(settings: Path) -> None:
     assert llmcli("config", "path").stdout.decode().strip() == str(settings)
     shown = llmcli("config", "show", env={"LLMCLI_EFFORT": "low"}).stdout.decode()
     assert [line.split() for line in shown.splitlines() if line.startswith(("seed", "effort", "aliases"))] == [
-        ["seed", "4", str(settings)],
         ["effort", '"low"', "LLMCLI_EFFORT"],
+        ["seed", "4", str(settings)],
         ["aliases.fast", '"test:echo"', str(settings)],
     ]
     as_json = json.loads(llmcli("config", "show", "--json").stdout)
@@ -124,7 +124,7 @@ def test_config_show_and_path(settings: Path) -> None:
 def test_home_moves_the_file_and_its_absence_is_no_error(tmp_path: Path) -> None:
     assert config_path({"LLMCLI_HOME": str(tmp_path)}) == tmp_path / "config.toml"
     assert config_path({}).name == "config.toml"
-    assert load_config({}, {"LLMCLI_HOME": str(tmp_path)})["format"] == "auto"
+    assert load_config({}, {"LLMCLI_HOME": str(tmp_path)}).settings.format == "auto"
 
 
 def test_providers_lists_address_and_keys() -> None:

@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from llmcli.cli.ask import ask
-from llmcli.factory import Options
+from llmcli.console import Console
 from tests.fake_provider import Answer, FakeProvider
 from tests.faults import FAULTS, PAGE, Fault, page
 from tests.wire import KEY, SPOKEN, TEXT, environment, wire
@@ -53,7 +53,7 @@ def asked(capfdbinary: Any) -> Ask:
     """Run the command in this process: exit code, stdout, stderr."""
 
     def run(**options: Any) -> tuple[int, bytes, str]:
-        code = ask(Options(prompt=["hello"], **options))
+        code = ask({"prompt": ["hello"], **options}, Console())
         out, err = capfdbinary.readouterr()
         assert KEY.encode() not in out + err
         assert b"Traceback" not in err

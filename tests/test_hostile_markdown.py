@@ -8,13 +8,13 @@ import sys
 import pytest
 
 from llmcli.messages import TextDelta
-from llmcli.render import Report
 from llmcli.render.markdown.code import code_lines
 from llmcli.render.markdown.document import whole
 from llmcli.render.markdown.layout import Layout
 from llmcli.render.markdown.parser import make_parser
 from llmcli.render.markdown.renderer import MarkdownRenderer
 from llmcli.render.markdown.theme import Look
+from llmcli.result import Result
 from tests.command import llmcli
 from tests.fake_provider import FakeProvider, chat_chunk, chat_reply, sse
 from tests.pty_terminal import Terminal
@@ -173,5 +173,5 @@ def test_a_failure_while_drawing_is_told_where_somebody_hears_it(fails: str, mon
     renderer.event(TextDelta("# A\n\n- final\n- *open*\n"))
     renderer.event(TextDelta("end"))
     with pytest.raises(MemoryError):
-        renderer.end(Report("m"))
+        renderer.end(Result("m"))
     assert screen.terminal.rows()[-2:] == ["- *open*", "end"]

@@ -117,7 +117,7 @@ def test_what_is_recorded_is_on_stdout(
 ) -> None:
     provider.answer(sse(chat_chunk({"content": first}), chat_chunk({"content": "two"}), end=None), stall=True)
     conversation = Conversation(build_model("openai:m", base_url=provider.url))
-    stdout, report = render.Stdout(), render.Report("openai:m")
+    stdout, report = render.Stdout(), render.Result("openai:m")
     shown = MarkdownRenderer(stdout, Look(None)) if laid_out else TextRenderer(stdout, at_once=False)
     exchange(conversation, "hi", shown, Aside(render.Stderr(), thinking=None), report)
     shown.end(report)
@@ -163,7 +163,7 @@ main()
 @pytest.mark.parametrize(
     "module",
     [
-        *("llmcli.cli.app", "typer.core", "llmcli.cli.options", "llmcli.cli.ask", "llmcli.config.load", "pydantic"),
+        *("llmcli.cli.app", "typer.core", "llmcli.config.settings", "llmcli.cli.ask", "llmcli.config.load", "pydantic"),
         *("llmcli.models.chat", "httpx2", "ssl", "openai", "openai._client", "openai._base_client"),
     ],
 )
@@ -249,8 +249,8 @@ def test_a_full_disk_is_an_error() -> None:
 
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_signal_that_typer_gets_in_between(signum: signal.Signals, code: int) -> None:
-    run = "import signal; from llmcli import __main__; from llmcli.cli import app; "
-    run += f"app._listing = lambda _: signal.raise_signal({signum:d});"
+    run = "import signal; from llmcli import __main__; from llmcli.cli import config; "
+    run += f"config.config_path = lambda: signal.raise_signal({signum:d});"
     done = subprocess.run([sys.executable, "-c", f"{run} __main__.main()", "config", "path"], capture_output=True)
     assert (done.returncode, done.stderr) == (code, b"")
 

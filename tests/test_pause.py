@@ -9,9 +9,10 @@ import pytest
 
 from llmcli.errors import ClosedPipe
 from llmcli.messages import TextDelta
-from llmcli.render import Report, Stdout
 from llmcli.render.markdown.renderer import MarkdownRenderer
 from llmcli.render.markdown.theme import Look
+from llmcli.render.streams import Stdout
+from llmcli.result import Result
 from tests.terminal import Terminal
 
 _HANG_S = 60
@@ -58,7 +59,7 @@ def test_others_write_where_the_open_block_was(screen: Screen, renderer: Markdow
     assert screen.terminal.rows() == ["A", "━", "", " • final"]
     screen.steer("note: something else\n")
     renderer.event(TextDelta("end"))
-    renderer.end(Report("m"))
+    renderer.end(Result("m"))
     assert screen.terminal.rows() == ["A", "━", "", " • final", "note: something else", " • open end"]
 
 
@@ -66,7 +67,7 @@ def test_what_was_not_drawn_before_a_pause_comes_with_the_end(screen: Screen, re
     renderer.event(TextDelta("one\n\ntwo"))
     renderer.pause()
     renderer.pause()
-    renderer.end(Report("m"))
+    renderer.end(Result("m"))
     assert screen.terminal.rows() == ["one", "", "two"]
 
 
@@ -74,10 +75,10 @@ def test_a_closed_terminal_is_said_in_the_thread_that_reads(screen: Screen, rend
     screen.closed = True
     renderer.event(TextDelta("text"))
     with pytest.raises(ClosedPipe):
-        renderer.end(Report("m"))
+        renderer.end(Result("m"))
 
 
 def test_without_text_nothing_is_written(screen: Screen, renderer: MarkdownRenderer) -> None:
     renderer.pause()
-    renderer.end(Report("m"))
+    renderer.end(Result("m"))
     assert screen.terminal.frames == []

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from llmcli.cli.ask import ask
-from llmcli.factory import Options
+from llmcli.console import Console
 from llmcli.providers.table import PROVIDERS
 from tests.exchanges import expect
 from tests.fake_provider import FakeProvider, split
@@ -70,7 +70,9 @@ def test_exchange(path: Path, size: int | None, provider: FakeProvider, capfdbin
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(sys, "stdin", None)  # closed, as far as the command can see
 
-    code = ask(Options(prompt=["hello"], model=f"{row.name}{forced}:any-model", format="json", thinking=False))
+    model = f"{row.name}{forced}:any-model"
+    options = {"prompt": ["hello"], "model": model, "format": "json", "thinking": False}
+    code = ask(options, Console())
 
     out, err = capfdbinary.readouterr()
     reply = json.loads(out)

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from llmcli.messages import ModelResponse, TextPart
-from llmcli.render import Report
 from llmcli.render.usage_line import usage_line
+from llmcli.result import Result
 from llmcli.usage import Usage
 from tests.command import llmcli
 from tests.fake_provider import FakeProvider, chat_chunk, chat_reply, sse
@@ -129,8 +129,8 @@ def test_times(seconds: float, shown: str) -> None:
     assert usage_line(report).endswith(f" · {shown}, first text {shown}")
 
 
-def closed(**more: Any) -> Report:
-    report = Report("m", **more)
+def closed(**more: Any) -> Result:
+    report = Result("m", **more)
     report.close(ModelResponse((TextPart("hi"),), "stop", Usage(1, 1, 1, 2), "openai:m"), None)
     return report
 

@@ -1,73 +1,82 @@
-"""One prompt, one reply: from the options to the exit code."""
+"""The ask command: one prompt, one reply, from the options to the exit code."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from threading import Timer
 
 from llmcli.attachments import read_attachments
-from llmcli.config.load import bare_config, load_config
+from llmcli.config.load import Config, bare_config, load_config
+from llmcli.console import Console
 from llmcli.conversation import Conversation
 from llmcli.errors import Interrupted, LlmcliError, UserError
-from llmcli.factory import Options, open_conversation
-from llmcli.inputs import Stdin, read_prompt
+from llmcli.factory import open_conversation
+from llmcli.inputs import read_prompt
 from llmcli.messages import UserPromptPart
 from llmcli.models import HTTPRequest
-from llmcli.render import Report, Stderr, Stdout
-from llmcli.secrets import redact
-from llmcli.turn import aside_for, exchange, finish, renderer_for, shows_cost
+from llmcli.signals import deliver_signals
+from llmcli.turn import check_secrets, fail, progress_for, run, shows_cost
 
 __all__ = ["ask"]
 
-_PRICES_AFTER_S = 0.3  # when what shows the first words has been imported
+_PRICES_AFTER_S = 0.3  # by then the imports for the first words are done
 
 
-def ask(options: Options, fault: LlmcliError | None = None) -> int:
-    """Send one prompt, show the reply, and return the exit code. Whatever went wrong has then been said.
+def ask(options: Mapping[str, object], console: Console, fault: LlmcliError | None = None) -> int:
+    """Send one prompt, show the reply, and return the exit code. Every error has been shown by then.
 
-    A `fault` that was found before is said in the same way, and nothing is sent.
+    `options` are the options that were given, by the names of `Settings`. An error that was found before (`fault`) is
+    reported in the same way, and nothing is sent.
     """
-    stdin, stdout, stderr = Stdin(), Stdout(), Stderr(quiet=options.quiet, color=options.color)
-    report = Report(options.model or "")
-    config = bare_config(options.settings())
-    conversation: Conversation | None = None
+    config = bare_config(options)
+    model = config.settings.model or ""
     try:
-        config = load_config(options.settings())
+        deliver_signals()
+        config = load_config(options)
+        console.stderr.configure(quiet=config.settings.quiet, color=config.settings.color)
         if fault:
             raise fault
-        if not options.prompt and not options.file and stdin.is_terminal:
-            hint = 'say something: llmcli "..."; llmcli chat begins a session'
-            raise UserError("there is no prompt; nothing was sent", hint=hint)
-        stderr.color(config["color"])
-        report.model, chosen_because = config.model_name(os.environ)
-        if chosen_because:
-            stderr.line(f"note: {chosen_because}")
-        with aside_for(options, config, stderr).waiting_for(report.model):  # the provider's SDK takes its time, too
-            conversation = open_conversation(options, config, report.model, stdin, stderr)
-        report.price = conversation.price
-        attachments = read_attachments(options.attach or (), "--attach", stdin)
-        words = read_prompt(options.prompt, options.file, stdin, lambda line: stderr.line(f"note: {line}"))
-        prompt = UserPromptPart(words, attachments)
-        if options.dry_run:
-            return _dry_run(conversation, prompt, stdout, stderr)
+        model = _chosen_model(config, console)
+        conversation, prompt = _prepared(config, console, model)
+        if config.settings.dry_run:
+            return _dry_run(conversation, prompt, config, console)
     except KeyboardInterrupt as stop:
-        report.close(None, Interrupted.by(stop))
+        return fail(Interrupted.by(stop), config, console, model=model).exit_code
     except LlmcliError as error:
-        report.close(None, error)
-    renderer = renderer_for(options, config, report, stdout, stderr)
-    if conversation and not report.error:
-        with _prices_loaded_meanwhile(shows_cost(config, stderr)):
-            exchange(conversation, prompt, renderer, aside_for(options, config, stderr), report)
-        stderr.secrets |= conversation.model.secrets  # again: tokens come with the request
-    return finish(report, renderer, options, config, stderr)
+        return fail(error, config, console, model=model).exit_code
+    with _prices_loaded_meanwhile(shows_cost(config, console)):
+        return run(conversation, prompt, config, console, model=model).exit_code
+
+
+def _chosen_model(config: Config, console: Console) -> str:
+    """The model as the person named it. Raises UserError for a missing prompt, SettingsError for a missing model."""
+    settings = config.settings
+    if not settings.prompt and not settings.file and console.stdin.is_terminal:
+        hint = 'type one: llmcli "..."; llmcli chat begins a session'
+        raise UserError("there is no prompt; nothing was sent", hint=hint)
+    model, chosen_because = config.model_name(os.environ)
+    if chosen_because:
+        console.stderr.line(f"note: {chosen_because}")
+    return model
+
+
+def _prepared(config: Config, console: Console, model: str) -> tuple[Conversation, UserPromptPart]:
+    settings = config.settings
+    with progress_for(config, console).waiting_for(model):  # imports take time, too
+        conversation = open_conversation(config, model, console)
+    attachments = read_attachments(settings.attach, "--attach", console.stdin)
+    text = read_prompt(settings.prompt, settings.file, console.stdin, lambda line: console.stderr.line(f"note: {line}"))
+    prompt = UserPromptPart(text, attachments)
+    check_secrets(prompt, config, console)
+    return conversation, prompt
 
 
 @contextmanager
 def _prices_loaded_meanwhile(wanted: bool) -> Iterator[None]:
-    """Load the price list while the provider talks; of a reply that is soon over, only its cost has to wait for it."""
+    """Load the price list in the background, so that the cost of a longer reply need not wait for it."""
     from llmcli.providers.prices import load_prices
 
     timer = Timer(_PRICES_AFTER_S, load_prices)
@@ -80,15 +89,27 @@ def _prices_loaded_meanwhile(wanted: bool) -> Iterator[None]:
         timer.cancel()
 
 
-def _dry_run(conversation: Conversation, prompt: UserPromptPart, stdout: Stdout, stderr: Stderr) -> int:
+def _dry_run(conversation: Conversation, prompt: UserPromptPart, config: Config, console: Console) -> int:
     request = conversation.preview(prompt)
     for note in request.notes:
-        stderr.line(f"note: {note}")
-    stdout.write(redact(_shown(request), stderr.secrets))  # a key may stand in the prompt
+        console.stderr.line(f"note: {note}")
+    as_json = config.settings.format in ("json", "ndjson")
+    console.stdout.write(_as_json(request) if as_json else _as_text(request))
     return 0
 
 
-def _shown(request: HTTPRequest) -> str:
+def _as_json(request: HTTPRequest) -> str:
+    fields = {
+        "method": request.method,
+        "url": request.url,
+        "headers": dict(request.headers),
+        "body": json.loads(request.body),
+        "notes": list(request.notes),
+    }
+    return json.dumps(fields, ensure_ascii=False) + "\n"
+
+
+def _as_text(request: HTTPRequest) -> str:
     head = "".join(f"{name}: {value}\n" for name, value in request.headers.items())
     body = json.dumps(json.loads(request.body), indent=2, ensure_ascii=False)
     return f"{request.method} {request.url}\n{head}\n{body}\n"

@@ -1,25 +1,51 @@
 """`llmcli keys`: enter, list and forget keys. No key is ever an argument, and none is ever shown."""
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Sequence
+from typing import Annotated
 
+import typer
+
+from llmcli.cli.completion import complete_provider
+from llmcli.cli.typer_ext import QuickCommand, console_of, new_group
 from llmcli.config.load import load_config
+from llmcli.console import Console
 from llmcli.errors import SettingsError, UserError
-from llmcli.inputs import Stdin, read_text
+from llmcli.inputs import read_text
 from llmcli.providers.credentials import clean_key, key_sources
 from llmcli.providers.keystore import changing_keys, keys_path, read_keys
 from llmcli.providers.lookup import find_provider
 from llmcli.providers.table import Provider
 from llmcli.render.columns import table
-from llmcli.render.streams import Stderr
 
-__all__ = ["forget_key", "keys_json", "keys_table", "set_key"]
+app = new_group("API keys, kept in a private file.")
+
+_Owner = Annotated[
+    str, typer.Argument(metavar="PROVIDER", help="The provider of the key.", autocompletion=complete_provider)
+]
 
 
-def set_key(provider: str, more: Sequence[str]) -> None:
+@app.command("set", cls=QuickCommand, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def set_(ctx: typer.Context, provider: _Owner) -> None:
+    """Store a key: asked for without echo, or read from stdin."""
+    set_key(console_of(ctx), provider, ctx.args)
+
+
+@app.command("list", cls=QuickCommand)
+def list_(ctx: typer.Context, json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """Where each key in force comes from; never the key."""
+    console = console_of(ctx)
+    console.stdout.write(keys_json() if json else keys_table(console))
+
+
+@app.command("rm", cls=QuickCommand)
+def remove(ctx: typer.Context, provider: _Owner) -> None:
+    """Delete a stored key."""
+    forget_key(console_of(ctx), provider)
+
+
+def set_key(console: Console, provider: str, more: Sequence[str]) -> None:
     """Ask for the key of a provider without echo, or read it from stdin where that is no terminal, and keep it.
 
     Raises UserError for an unknown provider, one without keys, what is no key, and `more` arguments.
@@ -30,7 +56,7 @@ def set_key(provider: str, more: Sequence[str]) -> None:
             hint=f"llmcli keys set {provider} asks for it, or reads stdin; a key that was shown is best renewed",
         )
     row = _row(provider)
-    stdin = Stdin()
+    stdin = console.stdin
     text = _asked(row.name) if stdin.is_terminal else read_text("-", "keys set", stdin)
     if not text.strip():
         hint = f"llmcli keys set {row.name} <FILE, or the same on a terminal"
@@ -42,13 +68,13 @@ def set_key(provider: str, more: Sequence[str]) -> None:
     path = keys_path(os.environ)
     with changing_keys(path) as keys:
         keys[row.name] = key
-    stderr = Stderr()
+    stderr = console.stderr
     stderr.line(f"the key of {row.name} is kept in {path}")
     if (first := key_sources(row, os.environ)[0]) != str(path):
         stderr.line(f"note: {first} goes before it")
 
 
-def forget_key(provider: str) -> None:
+def forget_key(console: Console, provider: str) -> None:
     """Take the key of a provider out of the file of keys. Raises UserError where there is none."""
     row = _row(provider)
     path = keys_path(os.environ)
@@ -56,7 +82,7 @@ def forget_key(provider: str) -> None:
         raise UserError(f"{path} holds no key of {row.name}", hint="`llmcli keys list` shows where keys come from")
     with changing_keys(path) as keys:
         keys.pop(row.name, None)
-    Stderr().line(f"the key of {row.name} is no longer in {path}")
+    console.stderr.line(f"the key of {row.name} is no longer in {path}")
 
 
 def keys_json() -> str:
@@ -65,11 +91,11 @@ def keys_json() -> str:
     return json.dumps(found, indent=2, ensure_ascii=False) + "\n"
 
 
-def keys_table() -> str:
+def keys_table(console: Console) -> str:
     """One line a provider that has a key."""
     rows = [(name, first, ", ".join(others) or "-") for name, (first, *others) in _sources().items()]
     if not rows:
-        Stderr().line("note: no provider has a key; llmcli keys set PROVIDER enters one")
+        console.stderr.line("note: no provider has a key; llmcli keys set PROVIDER enters one")
     return table(("provider", "key from", "instead of"), rows)
 
 

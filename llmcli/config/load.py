@@ -1,84 +1,46 @@
-"""Settings: who wins is stated once, here. Option, then environment, then settings file, then default."""
+"""Load the settings in force. Precedence: option, environment, settings file, default."""
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from llmcli.config.settings import FIELDS, Settings, default_of, flag, meta_of, variable
 from llmcli.errors import SettingsError, UserError
 from llmcli.paths import config_folder
 from llmcli.providers.credentials import key_sources
 from llmcli.providers.network import Network
 from llmcli.providers.table import PROVIDERS, Provider
 from llmcli.secrets import public_address
+from llmcli.spelling import did_you_mean
 
 if TYPE_CHECKING:
-    from llmcli.config.schema import ProviderSettings, SettingsFile
+    from llmcli.config.schema import ProviderSettings
 
-__all__ = ["DEFAULTS", "Config", "Setting", "bare_config", "config_path", "load_config", "parsed"]
-
-# Every setting, with what holds where nobody says anything. LLMCLI_<NAME> is its variable, most have an option.
-DEFAULTS: Mapping[str, object] = {
-    "model": None,
-    "system": None,
-    "temperature": None,
-    "top_p": None,
-    "max_tokens": None,
-    "seed": None,
-    "stop": (),
-    "effort": None,
-    "user_id": None,
-    "timeout": 600.0,
-    "retries": 2,
-    "fallback_on": (),
-    "request_limit": None,
-    "request_tokens_limit": None,
-    "response_tokens_limit": None,
-    "total_tokens_limit": None,
-    "max_cost": None,
-    "allow_unknown_cost": False,
-    "format": "auto",
-    "thinking": None,
-    "usage": None,
-    "theme": "auto",
-    "color": None,
-    "stream": True,
-    "lenient": False,
-    "allow_incomplete": False,
-    "edit_mode": "emacs",
-    "proxy": None,
-    "ca_file": None,
-}
+__all__ = ["Config", "bare_config", "config_path", "load_config", "parsed"]
 
 
-@dataclass(frozen=True)
-class Setting:
-    """A value in force, and where it came from: "option", a variable's name, the file's path or "default"."""
-
-    value: Any
-    source: str
-
-
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Config:
-    """The settings in force, the rows of all providers, the aliases of models.
-
-    `own` is what the file says of providers, header values left out.
-    """
+    """The settings in force, the rows of all providers, and the aliases of models."""
 
     path: Path
-    settings: Mapping[str, Setting] = field(default_factory=dict)
+    """The settings file, whether it exists or not."""
+    settings: Settings = field(default_factory=Settings)
+    sources: Mapping[str, str] = field(default_factory=dict)
+    """Where each setting comes from: "option", the name of a variable, the path of the file, or "default"."""
     providers: Mapping[str, Provider] = field(default_factory=lambda: PROVIDERS)
     aliases: Mapping[str, str] = field(default_factory=dict)
     own: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """What the file says of providers, header values left out."""
 
-    def __getitem__(self, name: str) -> Any:
-        """The value in force of one setting."""
-        return self.settings[name].value
+    def changed(self, name: str, value: Any, source: str) -> Config:
+        """A copy in which one setting has another value."""
+        settings = replace(self.settings, **{name: value})
+        return replace(self, settings=settings, sources={**self.sources, name: source})
 
     def chain(self, name: str) -> list[str]:
         """The models of a name: the members of a chain, which has commas, each alias replaced by what it stands for."""
@@ -91,7 +53,7 @@ class Config:
         Without a choice it is the default model of the first provider that has a key, or another login.
         Raises SettingsError where there is none.
         """
-        if (name := self["model"]) is not None:
+        if (name := self.settings.model) is not None:
             return name, None
         for row in self.providers.values():
             login = any(environ.get(name, "").strip() for name in row.login_env)
@@ -111,9 +73,9 @@ def config_path(environ: Mapping[str, str] = os.environ) -> Path:
 
 
 def bare_config(options: Mapping[str, object]) -> Config:
-    """What is in force where the settings are broken: the options, and the defaults; but a script gets its format."""
-    form = {"format": os.environ.get(_variable("format"))}
-    return Config(Path(), _in_force((options, "option"), (form, None), (DEFAULTS, "default")))
+    """The settings where file and environment cannot be read: options, defaults, and LLMCLI_FORMAT for scripts."""
+    form = {"format": os.environ.get(variable("format"))}
+    return Config(Path(), *_in_force((_given(options), "option"), (form, None)))
 
 
 def load_config(options: Mapping[str, object], environ: Mapping[str, str] = os.environ) -> Config:
@@ -124,13 +86,13 @@ def load_config(options: Mapping[str, object], environ: Mapping[str, str] = os.e
     path = config_path(environ)
     file = _read(path)
     variables = _from_environ(environ)
-    in_file = {"model": file.model, **dict(file.defaults), **dict(file.limits)} if file else {}
-    settings = _in_force((options, "option"), (variables, None), (in_file, str(path)), (DEFAULTS, "default"))
-    rows = _connected(_rows(file.providers, path) if file else PROVIDERS, settings, path)
+    in_file = {**dict(file), **dict(file.defaults), **dict(file.limits)} if file else {}
+    settings, sources = _in_force((_given(options), "option"), (variables, None), (in_file, str(path)))
+    rows = _connected(_rows(file.providers, path) if file else PROVIDERS, settings, sources, path)
     if not file:
-        return Config(path, settings, rows)
+        return Config(path, settings, sources, rows)
     own = {name: _public(row.model_dump(exclude_none=True)) for name, row in file.providers.items()}
-    return Config(path, settings, rows, file.aliases, own)
+    return Config(path, settings, sources, rows, file.aliases, own)
 
 
 def _public(fields: dict[str, Any]) -> dict[str, Any]:
@@ -144,26 +106,29 @@ def _public(fields: dict[str, Any]) -> dict[str, Any]:
     return fields
 
 
-def _in_force(*places: tuple[Mapping[str, object], str | None]) -> dict[str, Setting]:
-    """For each setting its value in the first place that has one; a place without a name is the environment."""
-    return {
-        name: next(
-            (
-                Setting(values[name], source or _variable(name))
-                for values, source in places
-                if values.get(name) is not None
-            ),
-            Setting(None, "default"),
-        )
-        for name in DEFAULTS
-    }
+def _given(options: Mapping[str, object]) -> dict[str, object]:
+    """The options that were given: an option that may be repeated and was not is an empty list."""
+    given = {name: value for name, value in options.items() if value is not None and value != []}
+    if given.get("json"):
+        given["format"] = "json"
+    return given
 
 
-def _variable(name: str) -> str:
-    return f"LLMCLI_{name.upper()}"
+def _in_force(*places: tuple[Mapping[str, object], str | None]) -> tuple[Settings, dict[str, str]]:
+    """Each setting's value from the first place that has one, and its source; a place named None is the environment."""
+    values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    for name in FIELDS:
+        value, source = default_of(name), "default"
+        for place, label in places:
+            if place.get(name) is not None:
+                value, source = place[name], label or variable(name)
+                break
+        values[name], sources[name] = value, source
+    return Settings(**values), sources
 
 
-def _read(path: Path) -> SettingsFile | None:
+def _read(path: Path) -> Any:
     try:
         content = path.read_bytes()
     except FileNotFoundError:
@@ -183,22 +148,22 @@ def _read(path: Path) -> SettingsFile | None:
     except ValidationError as error:
         raise SettingsError(f"{path}: {_faults(error)}", hint="the README lists the settings") from error
     except (ValueError, RecursionError) as error:
-        raise SettingsError(f"{path} is no valid TOML: {error}", hint="correct it, or move it away") from error
+        raise SettingsError(f"{path} is not valid TOML: {error}", hint="correct it, or move it away") from error
 
 
 def _from_environ(environ: Mapping[str, str]) -> dict[str, object]:
-    found: dict[str, object] = {name: environ[_variable(name)] for name in DEFAULTS if environ.get(_variable(name))}
+    names = [name for name in FIELDS if meta_of(name).env]
+    found: dict[str, object] = {name: environ[variable(name)] for name in names if environ.get(variable(name))}
     if not found.keys() - {"model"}:
         return found
     from pydantic import ValidationError
 
     from llmcli.config.schema import Variables
 
-    model = found.pop("model", None)
     try:
-        return {"model": model, **dict(Variables.model_validate(found))}
+        return dict(Variables.model_validate(found))
     except ValidationError as error:
-        raise SettingsError(f"in the environment: {_faults(error, _variable)}") from error
+        raise SettingsError(f"in the environment: {_faults(error, variable)}") from error
 
 
 def parsed(name: str, text: str) -> Any:
@@ -208,7 +173,7 @@ def parsed(name: str, text: str) -> Any:
     from llmcli.config.schema import Variables
 
     try:
-        return vars(Variables.model_validate({name: text}))[name]
+        return dict(Variables.model_validate({name: text}))[name]
     except ValidationError as error:
         raise UserError(_faults(error)) from None
 
@@ -221,21 +186,26 @@ def _faults(error: Any, name_of: Any = str) -> str:
 
 def _fault(fault: Mapping[str, Any]) -> str:
     if fault["type"] != "extra_forbidden":
-        return str(fault["msg"])
-    known = [
-        *DEFAULTS,
-        "aliases",
-        "defaults",
-        "limits",
-        "providers",
-        "base_url",
-        "key_env",
-        "key_command",
-        "headers",
-        "protocol",
-    ]
-    near = difflib.get_close_matches(str(fault["loc"][-1]), known, 1, 0.6)
-    return f"unknown setting; did you mean {near[0]}?" if near else "unknown setting"
+        return _SAID.get(fault["type"], "{}").format(fault["msg"])
+    from llmcli.config.schema import ProviderSettings, SettingsFile
+
+    known = [*FIELDS, *SettingsFile.model_fields, *ProviderSettings.model_fields]
+    near = did_you_mean(str(fault["loc"][-1]), known)
+    return f"unknown setting; {near}" if near else "unknown setting"
+
+
+# Pydantic's words for values that cannot be read, which name its own types.
+_SAID = {
+    "float_parsing": "not a number",
+    "float_type": "not a number",
+    "int_parsing": "not a whole number",
+    "int_type": "not a whole number",
+    "int_from_float": "not a whole number",
+    "bool_parsing": "neither true nor false",
+    "bool_type": "neither true nor false",
+    "string_type": "not a text",
+    "finite_number": "not a finite number",
+}
 
 
 def _rows(own: Mapping[str, ProviderSettings], path: Path) -> Mapping[str, Provider]:
@@ -258,14 +228,16 @@ def _rows(own: Mapping[str, ProviderSettings], path: Path) -> Mapping[str, Provi
     return rows
 
 
-def _connected(rows: Mapping[str, Provider], settings: Mapping[str, Setting], path: Path) -> Mapping[str, Provider]:
+def _connected(
+    rows: Mapping[str, Provider], settings: Settings, sources: Mapping[str, str], path: Path
+) -> Mapping[str, Provider]:
     """The rows with the way out in force for each: what the file says of a provider goes before its defaults."""
 
     def of(row: Provider, name: str, own: str | None) -> tuple[str | None, str]:
-        one = settings[name]
-        if own and one.source in (str(path), "default"):
+        source = sources[name]
+        if own and source in (str(path), "default"):
             return own, f"providers.{row.name}.{name} in {path}"
-        return one.value, f"--{name.replace('_', '-')}" if one.source == "option" else one.source
+        return getattr(settings, name), flag(name) if source == "option" else source
 
     return {
         name: replace(

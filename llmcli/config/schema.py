@@ -1,15 +1,16 @@
-"""The shape of the settings file, checked by pydantic; loaded only where there is a file or a variable to check."""
+"""The model of the settings file, made for pydantic from `Settings`; loaded only to check a file or a variable."""
 
-from __future__ import annotations
+from functools import cache
+from typing import Annotated, Any, Literal
 
-import difflib
-from typing import Annotated, Literal
-
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
 from pydantic_core import PydanticCustomError
 
+from llmcli.config.settings import FIELDS, Meta, kind_of, meta_of, names
 from llmcli.errors import PROVIDER_KINDS
-from llmcli.messages import Effort
+from llmcli.spelling import did_you_mean
+
+__all__ = ["SettingsFile", "Variables", "choices"]
 
 
 class _Strict(BaseModel):
@@ -17,7 +18,7 @@ class _Strict(BaseModel):
 
 
 def _words(value: object) -> object:
-    """A list of errors' kinds and statuses; in a variable they stand with commas between."""
+    """Split the words of a variable at commas, and check each: an error kind or a status."""
     words = value.split(",") if isinstance(value, str) else value
     return [_reason(str(word).strip()) for word in words] if isinstance(words, list) else words
 
@@ -27,61 +28,53 @@ def _reason(word: str) -> int | str:
         return word
     if word.isdecimal() and 400 <= int(word) <= 599:
         return int(word)
-    near = difflib.get_close_matches(word, PROVIDER_KINDS, 1, 0.6)
-    meant = f"did you mean {near[0]}?" if near else f"there are 400 to 599, {', '.join(PROVIDER_KINDS)}"
-    raise PydanticCustomError("reason", f"{word or 'an empty word'} is no error of a provider; {meant}")
+    meant = did_you_mean(word, PROVIDER_KINDS) or f"known are 400 to 599, {', '.join(PROVIDER_KINDS)}"
+    raise PydanticCustomError("reason", f"{word or 'an empty word'} is not an error kind of a provider; {meant}")
 
 
-class Defaults(_Strict):
-    """Values for options that are not given; the names are those of the options."""
-
-    system: str | None = None
-    temperature: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
-    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
-    max_tokens: Annotated[int, Field(gt=0)] | None = None
-    seed: int | None = None
-    stop: Annotated[tuple[str, ...], BeforeValidator(lambda one: [one] if isinstance(one, str) else one)] | None = None
-    effort: Effort | None = None
-    user_id: str | None = None
-    timeout: Annotated[float, Field(gt=0, le=1e6)] | None = None
-    retries: Annotated[int, Field(ge=0, le=100)] | None = None
-    fallback_on: Annotated[tuple[int | str, ...], BeforeValidator(_words)] | None = None
-    format: Literal["auto", "text", "markdown", "json", "ndjson"] | None = None
-    thinking: bool | None = None
-    usage: bool | None = None
-    theme: Literal["auto", "dark", "light", "ansi", "none"] | None = None
-    color: bool | None = None
-    stream: bool | None = None
-    lenient: bool | None = None
-    allow_incomplete: bool | None = None
-    edit_mode: Literal["emacs", "vi"] | None = None
-    proxy: str | None = None
-    ca_file: str | None = None
+def _one_or_more(value: object) -> object:
+    return [value] if isinstance(value, str) else value
 
 
-class LimitSettings(_Strict):
-    """What may be spent in a session; the names are those of the options."""
-
-    request_limit: Annotated[int, Field(ge=0)] | None = None
-    request_tokens_limit: Annotated[int, Field(ge=0)] | None = None
-    response_tokens_limit: Annotated[int, Field(ge=0)] | None = None
-    total_tokens_limit: Annotated[int, Field(ge=0)] | None = None
-    max_cost: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
-    allow_unknown_cost: bool | None = None
+_Texts = Annotated[tuple[str, ...], BeforeValidator(_one_or_more)]
+_OF_NAME: dict[str, Any] = {"fallback_on": Annotated[tuple[int | str, ...], BeforeValidator(_words)]}
 
 
-class Variables(Defaults, LimitSettings):
-    """The same as variables of the environment, where all is text."""
+def _annotation(name: str) -> Any:
+    """The type of a setting in the file: bounds as on the command line, no NaN and no infinity."""
+    kind, meta = kind_of(name), meta_of(name)
+    if kind == list[str]:
+        kind = _OF_NAME.get(name, _Texts)
+    bounds = {"ge": meta.min, "le": meta.max} if kind in (int, float) else {}
+    more = {"allow_inf_nan": False} if kind is float else {}
+    constraints: dict[str, Any] = {key: value for key, value in {**bounds, **more}.items() if value is not None}
+    return Annotated[kind, Field(**constraints)] | None if constraints else kind | None
+
+
+def _model(title: str, which: list[str]) -> type[BaseModel]:
+    fields: dict[str, Any] = {name: (_annotation(name), None) for name in which}
+    return create_model(title, __base__=_Strict, **fields)
+
+
+def _in_table(table: str) -> list[str]:
+    def is_in(meta: Meta) -> bool:
+        return meta.table == table
+
+    return names(is_in)
+
+
+_Defaults = _model("Defaults", _in_table("defaults"))
+_Limits = _model("Limits", _in_table("limits"))
+Variables = _model("Variables", [name for name in FIELDS if meta_of(name).table is not None])
+"""All settings as variables, where every value is text."""
 
 
 class ProviderSettings(_Strict):
-    """A provider of one's own, or changes to a built-in one; see `llmcli.providers.table.Provider` for the quirks."""
+    """A provider of one's own, or changes to a built-in one; see `llmcli.providers.table.Provider` for the fields."""
 
     protocol: Literal["openai", "openai-responses", "anthropic", "gemini", "cohere"] | None = None
     base_url: str | None = None
-    key_env: Annotated[tuple[str, ...], BeforeValidator(lambda one: [one] if isinstance(one, str) else one)] | None = (
-        None
-    )
+    key_env: _Texts | None = None
     key_command: str | None = None
     proxy: str | None = None
     ca_file: str | None = None
@@ -97,11 +90,29 @@ class ProviderSettings(_Strict):
     stream_usage: bool | None = None
 
 
-class SettingsFile(_Strict):
-    """The whole file."""
+class _Tables(_Strict):
+    """The tables that are not settings of one value."""
 
-    model: str | None = None
     aliases: dict[str, str] = {}
-    defaults: Defaults = Defaults()
-    limits: LimitSettings = LimitSettings()
     providers: dict[str, ProviderSettings] = {}
+    defaults: Any = None
+    limits: Any = None
+
+
+SettingsFile = create_model(
+    "SettingsFile",
+    __base__=_Tables,
+    **{name: (_annotation(name), None) for name in _in_table("")},  # type: ignore[call-overload]  # fields by name
+    defaults=(_Defaults, _Defaults()),
+    limits=(_Limits, _Limits()),
+)
+"""The whole file."""
+
+
+@cache
+def choices(name: str) -> tuple[str, ...]:
+    """The words that a setting may be, for completion: those of a Literal, `true` and `false` for a bool."""
+    kind = kind_of(name)
+    if kind is bool:
+        return ("true", "false")
+    return tuple(map(str, getattr(kind, "__args__", ()))) if kind != list[str] else ()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 from llmcli.errors import UserError
 from llmcli.providers.table import PROVIDERS, Provider
+from llmcli.spelling import did_you_mean, find_close
 
 # Bare names that need no prefix (the reference documents' rule); anything else is asked to name its provider.
 _BARE_NAMES = {"gpt": "openai", "o1": "openai", "o3": "openai", "claude": "anthropic", "gemini": "google-gla"}
@@ -38,7 +38,7 @@ def find_provider(prefix: str, rows: Mapping[str, Provider] = PROVIDERS) -> Prov
     names = [name for row in rows.values() for name in row.names]
     raise UserError(
         f"Unknown provider: {prefix}",
-        hint=_did_you_mean(prefix.lower(), names) or "`llmcli providers` lists them all",
+        hint=did_you_mean(prefix.lower(), names) or "`llmcli providers` lists them all",
     )
 
 
@@ -53,9 +53,9 @@ def split_model(name: str, rows: Mapping[str, Provider] = PROVIDERS) -> tuple[Pr
         bare = next((owner for start, owner in _BARE_NAMES.items() if prefix.startswith(start)), None)
         if alone is None and bare is None:
             known = [f"{row.name}:{model}" for row in rows.values() for model in row.models]
-            nearest = difflib.get_close_matches(prefix, [full.partition(":")[2] for full in known], 1, 0.7)
-            hint = next((f"did you mean {full}?" for full in known if full.partition(":")[2] in nearest), None)
-            hint = hint or _did_you_mean(prefix, list(rows))
+            nearest = find_close(prefix, [full.partition(":")[2] for full in known], 0.7)
+            hint = next((f"did you mean {full}?" for full in known if full.partition(":")[2] == nearest), None)
+            hint = hint or did_you_mean(prefix, rows)
             raise UserError(f"Unknown model: {name}", hint=hint or "write it as provider:model; see `llmcli providers`")
         row, model = (alone, "") if alone else (find_provider(bare or "", rows), prefix)
     else:
@@ -64,11 +64,6 @@ def split_model(name: str, rows: Mapping[str, Provider] = PROVIDERS) -> tuple[Pr
     if not model:
         raise UserError(f"{row.name} has no default model", hint=f"name one: -m {row.name}:MODEL")
     return row, model
-
-
-def _did_you_mean(word: str, names: Iterable[str]) -> str | None:
-    near = difflib.get_close_matches(word, list(names), 1, 0.6)
-    return f"did you mean {near[0]}?" if near else None
 
 
 def models_like(incomplete: str, rows: Mapping[str, Provider]) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from llmcli.messages import AttemptFailed, Notice, StreamEvent, TextDelta, ThinkingDelta
 from llmcli.render.streams import Stdout
-from llmcli.result import Report
+from llmcli.result import Result
 
 
 class JSONRenderer:
@@ -24,9 +24,9 @@ class JSONRenderer:
     def pause(self) -> None:
         """See `Renderer.pause`."""
 
-    def end(self, report: Report) -> None:
+    def end(self, result: Result) -> None:
         """Write the object."""
-        self._stdout.write(_line(report.as_json()))
+        self._stdout.write(_line(result.as_json()))
 
 
 class NDJSONRenderer:
@@ -51,9 +51,9 @@ class NDJSONRenderer:
     def pause(self) -> None:
         """See `Renderer.pause`."""
 
-    def end(self, report: Report) -> None:
+    def end(self, result: Result) -> None:
         """The last line."""
-        self._write("end", report.as_json())
+        self._write("end", result.as_json())
 
     def _write(self, kind: str, fields: dict[str, Any]) -> None:
         self._stdout.write(_line({"seq": self._seq, "type": kind, **fields}))

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import re
-
-from llmcli.errors import ReplyMismatch
 from llmcli.messages import StreamEvent, TextDelta
 from llmcli.render.streams import Stderr, Stdout
-from llmcli.result import Report
+from llmcli.result import Result
 
 
 class TextRenderer:
@@ -29,9 +26,9 @@ class TextRenderer:
         if self._stdout.is_terminal:
             self._end_line()
 
-    def end(self, report: Report) -> None:
+    def end(self, result: Result) -> None:
         """The text that is not yet written, and a newline, only where it does not end in one."""
-        if report.response and (rest := report.response.text[self._taken :]):
+        if result.response and (rest := result.response.text[self._taken :]):
             self._write(rest)
         self._end_line()
 
@@ -46,8 +43,8 @@ class TextRenderer:
         self._stdout.write(text)
 
 
-class ExtractRenderer:
-    """`--extract`: only the first fenced code block, when the reply is over."""
+class PartRenderer:
+    """A part of the reply, shown when the reply is over: the code block of `--extract`."""
 
     at_once = True
 
@@ -61,32 +58,10 @@ class ExtractRenderer:
     def pause(self) -> None:
         """See `Renderer.pause`."""
 
-    def end(self, report: Report) -> None:
-        """Write the block. Where there is none the paid reply goes to stderr, and the report becomes an error."""
-        text = report.response.text if report.response else ""
-        block = first_code_block(text)
-        if block is not None:
-            self._stdout.write(block)
+    def end(self, result: Result) -> None:
+        """Write the part to stdout; where the verdict found none, write the text of the reply to stderr."""
+        if result.output is not None:
+            self._stdout.write(result.output)
             return
-        self._stderr.write(text)
+        self._stderr.write(result.response.text if result.response else "")
         self._stderr.fresh_line()
-        if report.error is None:
-            report.error = ReplyMismatch("the reply has no fenced code block", hint="leave out --extract")
-
-
-def first_code_block(text: str) -> str | None:
-    """The content of the first fenced code block (CommonMark 0.31, 4.5); one that is never closed goes to the end."""
-    lines = re.findall(r"[^\n]*\n|[^\n]+", text)
-    for number, line in enumerate(lines):
-        opening = re.match(r" {0,3}(`{3,}|~{3,})([^\n]*)", line)
-        if not opening or (opening[1][0] == "`" and "`" in opening[2]):
-            continue
-        fence, indent = opening[1], len(line) - len(line.lstrip(" "))
-        block = []
-        for inner in lines[number + 1 :]:
-            closing = re.match(r" {0,3}(`{3,}|~{3,})\s*$", inner)
-            if closing and closing[1][0] == fence[0] and len(closing[1]) >= len(fence):
-                break
-            block.append(re.sub(f"^ {{0,{indent}}}", "", inner))
-        return "".join(block)
-    return None

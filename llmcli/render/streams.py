@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import TextIO
 
 from llmcli.errors import ClosedPipe, FallbackExceptionGroup, LlmcliError
-from llmcli.secrets import redact
+from llmcli.secrets import Secrets
 
 __all__ = ["Stderr", "Stdout", "harmless"]
 
@@ -84,17 +84,21 @@ class Stderr:
     screen as long as something else is written.
     """
 
-    def __init__(self, *, quiet: bool = False, color: bool | None = None) -> None:
+    def __init__(self, secrets: Secrets | None = None) -> None:
         self.is_terminal = sys.stderr is not None and sys.stderr.isatty()
-        self.is_live = self.is_terminal and not quiet and os.environ.get("TERM") != "dumb"
         self.at_start = True
         self.room: Callable[[], AbstractContextManager[None]] = nullcontext
-        self.secrets: frozenset[str] = frozenset()
+        self.secrets = Secrets() if secrets is None else secrets
+        self.configure()
+
+    def configure(self, *, quiet: bool = False, color: bool | None = None) -> None:
+        """Print only errors with `quiet`; use colors as `color` says, or where it is None as NO_COLOR and TERM say."""
         self._quiet = quiet
+        self.is_live = self.is_terminal and not quiet and os.environ.get("TERM") != "dumb"
         self.color(color)
 
     def color(self, wanted: bool | None) -> None:
-        """Use colour, or not; None: as NO_COLOR and TERM say."""
+        """Use colors, or not; None: as NO_COLOR and TERM say."""
         plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
         self._styled = self.is_terminal and (not plain if wanted is None else wanted)
 
@@ -108,7 +112,7 @@ class Stderr:
 
     def shown(self, text: str) -> str:
         """The text without what steers a terminal, and without the secrets."""
-        return harmless(redact(text, self.secrets))
+        return harmless(self.secrets.redact(text))
 
     def dimmed(self, text: str) -> str:
         """The text as it is dimmed on this terminal."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from llmcli.render.duration import in_short
 from llmcli.render.region import cells
-from llmcli.result import Report
+from llmcli.result import Result
 from llmcli.usage import Usage
 
 # How the usage line says that a reply is not whole; a whole one needs no word.
@@ -21,20 +21,20 @@ _SHORT = {
 _LEAST_NAME = 10  # columns in which the end of a model's name still says which it is
 
 
-def usage_line(report: Report, columns: int | None = None) -> str:
+def usage_line(result: Result, columns: int | None = None) -> str:
     """`openai:gpt-6-luna · 57 in (12 cached) · 8 out (3 reasoning) · 65 tokens · $0.000010 est. · 1.2 s`.
 
     Behind the time stands that of the first text. What the provider did not tell is unknown. Words are shortened
     where that makes it fit `columns`, figures never.
     """
-    response = report.response
+    response = result.response
     if response is None:
-        return report.model
-    name = response.served_by or report.model
+        return result.model
+    name = response.served_by or result.model
     told = [_SHORT.get(response.finish_reason, response.finish_reason), *_counts(response.usage)]
-    cost = cost_in_words(report.cost_usd, told=response.usage.cost is not None)
-    told = list(filter(None, (*told, cost, in_short(report.duration_s or 0.0))))
-    first = None if report.first_text_s is None else in_short(report.first_text_s)
+    cost = cost_in_words(result.cost_usd, told=response.usage.cost is not None)
+    told = list(filter(None, (*told, cost, in_short(result.duration_s or 0.0))))
+    first = None if result.first_text_s is None else in_short(result.first_text_s)
     whole = " · ".join([name, *told]) + (f", first text {first}" if first else "")
     if columns is None or cells(whole) <= columns:
         return whole

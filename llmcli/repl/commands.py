@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import shlex
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from llmcli.attachments import read_attachments
-from llmcli.config.load import DEFAULTS, Setting, parsed
+from llmcli.config.load import parsed
+from llmcli.config.settings import FIELDS, meta_of
 from llmcli.errors import SettingsError, UserError
 from llmcli.factory import text_of
 from llmcli.inputs import fenced, read_text
@@ -23,6 +23,7 @@ from llmcli.repl.clipboard import copy
 from llmcli.repl.session import Over, Session
 from llmcli.repl.totals import Spent, spent
 from llmcli.secrets import public_address
+from llmcli.spelling import did_you_mean
 
 __all__ = ["COMMANDS", "Command", "find_command", "run_command"]
 
@@ -63,9 +64,8 @@ def run_command(session: Session, line: str) -> None:
     name, *rest = line.split(maxsplit=1)
     found = find_command(name)
     if found is None:
-        near = difflib.get_close_matches(name, [command.name for command in COMMANDS], 1, 0.6)
-        meant = f"did you mean {near[0]}? " if near else "/help lists them. "
-        raise UserError(f"there is no command {name}", hint=f"{meant}A prompt that begins with a slash: /{name}")
+        meant = did_you_mean(name, [command.name for command in COMMANDS]) or "/help lists them."
+        raise UserError(f"there is no command {name}", hint=f"{meant} A prompt that begins with a slash: /{name}")
     found.run(session, rest[0].strip() if rest else "")
 
 
@@ -92,7 +92,7 @@ def _models(session: Session, argument: str) -> Iterable[str]:
 
 def _system(session: Session, text: str) -> None:
     if text:
-        session.conversation.instruct(None if text == "-" else text_of(text, "/system", session.stdin))
+        session.conversation.instruct(None if text == "-" else text_of(text, "/system", session.console.stdin))
         session.keep()
     session.say(f"system prompt: {session.conversation.system or 'none'}")
 
@@ -108,7 +108,7 @@ def _attach(session: Session, argument: str) -> None:
     if argument == "-":
         session.attachments.clear()
     else:
-        session.attachments += read_attachments(_names(argument), "/attach", session.stdin)
+        session.attachments += read_attachments(_names(argument), "/attach", session.console.stdin)
     lines = [f"{one.name}, {one.media_type}" for one in session.attachments]
     session.say("\n".join(lines) or "nothing is attached to the next prompt")
 
@@ -117,7 +117,7 @@ def _file(session: Session, argument: str) -> None:
     if argument == "-":
         session.files.clear()
     else:
-        session.files += [fenced(name, read_text(name, "/file", session.stdin)) for name in _names(argument)]
+        session.files += [fenced(name, read_text(name, "/file", session.console.stdin)) for name in _names(argument)]
     session.say("\n".join(one.partition("\n")[0].rstrip(":") for one in session.files) or "no file waits for a prompt")
 
 
@@ -214,7 +214,7 @@ def _resume(session: Session, name: str) -> None:
     try:
         session.use_model(saved.model)
     except (UserError, SettingsError) as error:
-        session.stderr.line(f"note: {error.message}; {session.model_name} goes on")
+        session.console.stderr.line(f"note: {error.message}; {session.model_name} goes on")
     prompts = sum(isinstance(one, ModelRequest) for one in messages)
     session.say(f"{saved.name}: {prompts} prompt{'s' * (prompts != 1)}, {session.model_name}")
 
@@ -247,36 +247,41 @@ def _used(model: str, one: Spent) -> Sequence[str]:
     return model, one.cost or "free", str(used.requests), *told
 
 
-# Two have commands of their own; the way to the provider is laid when the session begins.
-_SETTABLE = tuple(name for name in DEFAULTS if name not in ("model", "system", "proxy", "ca_file"))
+def _is_settable(name: str) -> bool:
+    """Whether /set changes it: not the two that have commands, nor how the provider is reached."""
+    return meta_of(name).table is not None and name not in ("model", "system", "proxy", "ca_file")
+
+
+_SETTABLE = tuple(name for name in FIELDS if _is_settable(name))
 
 
 def _set(session: Session, argument: str) -> None:
     name, _, value = argument.replace("=", " ", 1).partition(" ")
     name, value = name.replace("-", "_"), value.strip()
     if name and name not in _SETTABLE:
-        near = difflib.get_close_matches(name, _SETTABLE, 1, 0.6)
         own = name in ("model", "system")
-        hint = f"/{name}" if own else f"did you mean {near[0]}?" if near else "/set lists them"
+        hint = f"/{name}" if own else did_you_mean(name, _SETTABLE) or "/set lists them"
         raise UserError(f"{name} has a command of its own" if own else f"/set has no setting {name}", hint=hint)
     if value:
-        new = session.start_config.settings[name] if value == "default" else Setting(parsed(name, value), "/set")
-        session.configure(replace(session.config, settings={**session.config.settings, name: new}))
-    rows = [(one, _value(session.config[one]), session.config.settings[one].source) for one in _SETTABLE]
+        start = session.start_config
+        if value == "default":
+            config = session.config.changed(name, getattr(start.settings, name), start.sources[name])
+        else:
+            config = session.config.changed(name, parsed(name, value), "/set")
+        session.configure(config)
+    config = session.config
+    rows = [(one, _value(getattr(config.settings, one)), config.sources[one]) for one in _SETTABLE]
     session.say(_lines(("setting", "value", "from"), [row for row in rows if name in ("", row[0])]))
 
 
 def _settings(session: Session, argument: str) -> Iterable[str]:
     """The names of settings; behind one, the words that it may be."""
-    from llmcli.config.schema import Variables
+    from llmcli.config.schema import choices
 
     name, blank, word = argument.partition(" ")
     if not blank:
         return [f"{one} " for one in _SETTABLE if one.startswith(name)]
-    schema = Variables.model_json_schema()["properties"].get(name, {})
-    words = ["default"]
-    for kind in schema.get("anyOf", ()):
-        words += kind.get("enum", ("true", "false") if kind.get("type") == "boolean" else ())
+    words = ["default", *(choices(name) if name in FIELDS else ())]
     return [f"{name} {one}" for one in words if one.startswith(word) and "json" not in one]  # a session has none
 
 

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from llmcli import __version__
 from llmcli.attachments import read_attachments
-from llmcli.config.load import Setting, load_config
+from llmcli.config.load import Config, load_config
+from llmcli.console import Console
 from llmcli.errors import Interrupted, LlmcliError, Stopped, UserError
-from llmcli.factory import Options, open_conversation
-from llmcli.inputs import Stdin, fenced, read_text
+from llmcli.factory import open_conversation
+from llmcli.inputs import fenced, read_text
 from llmcli.messages import UserPromptPart
 from llmcli.paths import private_file
-from llmcli.render import Stderr, Stdout
 from llmcli.repl.commands import run_command
 from llmcli.repl.session import Over, Session, refuse_json
 from llmcli.repl.totals import bar
@@ -28,43 +28,46 @@ if TYPE_CHECKING:
 __all__ = ["chat"]
 
 
-def chat(options: Options) -> int:
-    """Hold a session, and return the exit code. Whatever went wrong has then been said."""
-    stdout, stderr = Stdout(), Stderr(quiet=options.quiet, color=options.color)
+def chat(options: Mapping[str, object], console: Console) -> int:
+    """Hold a session, and return the exit code. Every error has been shown by then.
+
+    `options` are the options that were given, by the names of `Settings`.
+    """
     catch_signals(second_leaves=False)
     try:
-        session = _open(options, stdout, stderr)
+        session = _open(load_config(options), console)
         return _talk(session, _line(session))
     except KeyboardInterrupt as stop:
         return Interrupted.by(stop).exit_code
     except Over as over:
         return over.exit_code
     except LlmcliError as error:
-        stderr.error(error)
+        console.stderr.error(error)
         return error.exit_code
 
 
-def _open(options: Options, stdout: Stdout, stderr: Stderr) -> Session:
-    """The session; names, keys and files are known to be in order, and no SDK is imported yet."""
-    if options.no_input:
+def _open(config: Config, console: Console) -> Session:
+    """The session; names, keys and files are checked, and no protocol is imported yet."""
+    settings = config.settings
+    if settings.no_input:
         raise UserError("a session asks for prompts, and --no-input forbids it", hint='give a prompt: llmcli "..."')
-    if not Stdin().is_terminal:
+    if not console.stdin.is_terminal:
         raise UserError("a session needs a keyboard, and stdin is no terminal", hint="leave out chat: llmcli <FILE")
-    if not (stdout.is_terminal or stderr.is_terminal):
+    if not (console.stdout.is_terminal or console.stderr.is_terminal):
         raise UserError("a session needs a screen, and neither stdout nor stderr is a terminal")
-    refuse_json(options.format)
-    config = load_config(options.settings())
-    if config["format"] in ("json", "ndjson"):  # meant for scripts
-        config = replace(config, settings={**config.settings, "format": Setting("auto", "default")})
-    stderr.color(config["color"])
+    if config.sources["format"] == "option":
+        refuse_json(settings.format)
+    if settings.format in ("json", "ndjson"):  # meant for scripts
+        config = config.changed("format", "auto", "default")
+    console.stderr.configure(quiet=settings.quiet, color=settings.color)
     name, chosen_because = config.model_name(os.environ)
     if chosen_because:
-        stderr.line(f"note: {chosen_because}")
-    stdin = Stdin(used_by="the session")
-    conversation = open_conversation(options, config, name, stdin, stderr, later=True)
-    session = Session(options, config, name, conversation, stdin, stdout, stderr)
-    session.files = [fenced(path, read_text(path, "--file", stdin)) for path in options.file or ()]
-    session.attachments += read_attachments(options.attach or (), "--attach", stdin)
+        console.stderr.line(f"note: {chosen_because}")
+    console.stdin.claim("the session")
+    conversation = open_conversation(config, name, console, lazy=True)
+    session = Session(config, name, conversation, console)
+    session.files = [fenced(path, read_text(path, "--file", console.stdin)) for path in settings.file]
+    session.attachments += read_attachments(settings.attach, "--attach", console.stdin)
     return session
 
 
@@ -77,13 +80,13 @@ def _line(session: Session) -> Line:
         history = private_file("state", "prompt_history")
     except OSError as error:
         history = None
-        session.stderr.line(f"note: prompts are not kept for next time: {error.strerror}: {error.filename}")
+        session.console.stderr.line(f"note: prompts are not kept for next time: {error.strerror}: {error.filename}")
     line = Line(
         history,
         completer=SessionCompleter(session),
         bar=lambda: bar(session),
-        to_stdout=session.stdout.is_terminal,
-        color=session.config["color"],
+        to_stdout=session.console.stdout.is_terminal,
+        color=session.config.settings.color,
         when_shown=lambda: threading.Thread(target=load, daemon=True).start(),
     )
     session.say, session.to_terminal = line.say, line.raw
@@ -98,12 +101,12 @@ def _line(session: Session) -> Line:
 
 
 def _talk(session: Session, line: Line) -> int:
-    session.stderr.line(f"llmcli {__version__} · {session.model_name} · /help", dim=True)
+    session.console.stderr.line(f"llmcli {__version__} · {session.model_name} · /help", dim=True)
     while True:
         line.say("")
         text = None
         try:
-            text = line.read(vi=session.config["edit_mode"] == "vi")
+            text = line.read(vi=session.config.settings.edit_mode == "vi")
             with one_interrupt(), line.quiet_keys():
                 _turn(session, text)
         except EOFError:
@@ -111,9 +114,9 @@ def _talk(session: Session, line: Line) -> int:
         except Stopped:
             raise
         except KeyboardInterrupt:
-            session.stderr.line("Ctrl-D or /exit leaves" if text is None else "interrupted", dim=True)
+            session.console.stderr.line("Ctrl-D or /exit leaves" if text is None else "interrupted", dim=True)
         except LlmcliError as error:
-            session.stderr.error(error)
+            session.console.stderr.error(error)
 
 
 def _turn(session: Session, text: str) -> None:

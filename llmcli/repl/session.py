@@ -9,14 +9,13 @@ from dataclasses import replace
 from importlib import import_module
 
 from llmcli.config.load import Config
+from llmcli.console import Console
 from llmcli.conversation import Conversation
 from llmcli.errors import ClosedPipe, Interrupted, LlmcliError, UserError
-from llmcli.factory import Options, chained, choose_model, limits_of, model_settings
-from llmcli.inputs import Stdin
+from llmcli.factory import chained, choose_model, limits_of, model_settings
 from llmcli.messages import Attachment, UserPromptPart
 from llmcli.providers.lookup import split_model
-from llmcli.render import Report, Stderr, Stdout
-from llmcli.turn import aside_for, exchange, finish, renderer_for
+from llmcli.turn import check_secrets, run
 
 __all__ = ["Over", "Session", "refuse_json"]
 
@@ -45,74 +44,61 @@ class Session:
     to the person.
     """
 
-    def __init__(
-        self,
-        options: Options,
-        config: Config,
-        model_name: str,
-        conversation: Conversation,
-        stdin: Stdin,
-        stdout: Stdout,
-        stderr: Stderr,
-    ) -> None:
-        self.options = options
+    def __init__(self, config: Config, model_name: str, conversation: Conversation, console: Console) -> None:
         self.config = config
         self.start_config = config
         self.model_name = model_name
         self.conversation = conversation
-        self.stdin, self.stdout, self.stderr = stdin, stdout, stderr
+        self.console = console
         self.files: list[str] = []
         self.attachments: list[Attachment] = []
         self.unanswered: UserPromptPart | None = None
         self.id = uuid.uuid4().hex
         self.saved_as: str | None = None
         self.prices_loaded = False
-        self.say: Callable[[str], None] = lambda text: stderr.write(f"{text}\n")
+        self.say: Callable[[str], None] = lambda text: console.stderr.write(f"{text}\n")
         self.to_terminal: Callable[[str], None] = lambda text: None
         self._start_providers = self._providers(model_name)
 
     def send(self, prompt: UserPromptPart) -> None:
-        """Send a prompt and show the reply. Whatever went wrong has been said.
+        """Send a prompt and show the reply. Every error has been shown.
 
         Raises Over where the session cannot go on.
         """
+        check_secrets(prompt, self.config, self.console)
         conversation = self.conversation
         self.unanswered = prompt
-        report = Report(self.model_name, price=conversation.price)
-        renderer = renderer_for(self.options, self.config, report, self.stdout, self.stderr)
         before = len(conversation.replies)
-        exchange(conversation, prompt, renderer, aside_for(self.options, self.config, self.stderr), report)
+        result = run(conversation, prompt, self.config, self.console, model=self.model_name, in_session=True)
         if len(conversation.replies) > before:
             self.unanswered = None
             self.files.clear()
             self.attachments.clear()
             self.keep()
-        self.stderr.secrets |= conversation.model.secrets  # again: tokens come with the request
-        code = finish(report, renderer, self.options, self.config, self.stderr, in_session=True)
-        stopped = isinstance(report.error, Interrupted) and code != _SIGINT_CODE
-        if stopped or isinstance(report.error, ClosedPipe):
-            raise Over(code)
+        stopped = isinstance(result.error, Interrupted) and result.exit_code != _SIGINT_CODE
+        if stopped or isinstance(result.error, ClosedPipe):
+            raise Over(result.exit_code)
 
     def use_model(self, name: str) -> None:
         """Go on with another model. Raises UserError or SettingsError, and then the old one stays.
 
         The address and the key that were given for this call belong to the provider that it was begun with.
         """
-        options = self.options
+        config = self.config
         if self._providers(name) != self._start_providers:
-            options = replace(options, base_url=None, api_key_file=None)
-        model = choose_model(options, self.config, name, self.stdin, self.stderr, later=True)
+            config = replace(config, settings=replace(config.settings, base_url=None, api_key_file=None))
+        model = choose_model(config, name, self.console, lazy=True)
         model.check(self.conversation.settings, self.conversation.messages)
         self.conversation.model, self.model_name = model, name
 
     def configure(self, config: Config) -> None:
         """Put other settings in force. Raises UserError where the model, or a session, does not take them."""
-        refuse_json(config["format"])
-        settings = model_settings(self.options, config)
+        refuse_json(config.settings.format)
+        settings = model_settings(config)
         self.conversation.model.check(settings)
         self.conversation.model = chained(self.conversation.model.members, config)
         self.conversation.settings, self.conversation.limits = settings, limits_of(config)
-        self.stderr.color(config["color"])
+        self.console.stderr.color(config.settings.color)
         self.config = config
 
     def keep(self) -> None:
@@ -121,7 +107,7 @@ class Session:
             try:
                 self.save(self.saved_as)
             except LlmcliError as error:
-                self.stderr.error(error)
+                self.console.stderr.error(error)
 
     def save(self, name: str) -> None:
         """Save the conversation under a name, and from now on with every reply. Raises UserError."""
@@ -142,7 +128,7 @@ class Session:
         """Import what the first reply needs, and the price list; that takes a moment, and until then nobody asks it."""
         from llmcli.providers.prices import load_prices
 
-        if self.stdout.is_terminal:
+        if self.console.stdout.is_terminal:
             import_module("llmcli.render.markdown.document")
             import_module("llmcli.render.markdown.layout")
         load_prices()

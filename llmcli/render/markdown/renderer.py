@@ -12,7 +12,7 @@ from llmcli.messages import StreamEvent, TextDelta
 from llmcli.render.markdown.theme import Look
 from llmcli.render.region import Region
 from llmcli.render.streams import Stdout, harmless
-from llmcli.result import Report
+from llmcli.result import Result
 
 if TYPE_CHECKING:
     from llmcli.render.markdown.document import Document
@@ -39,13 +39,13 @@ class PageRenderer:
     def pause(self) -> None:
         """See `Renderer.pause`; nothing of this one is on the screen."""
 
-    def end(self, report: Report) -> None:
+    def end(self, result: Result) -> None:
         """Write the page, also of a reply that broke off."""
-        if report.response and report.response.text:
-            lines = harmless(report.response.text).removesuffix("\n").split("\n")
+        if result.response and result.response.text:
+            lines = harmless(result.response.text).removesuffix("\n").split("\n")
             try:
                 document = _document(self._look)
-                document.feed(report.response.text)
+                document.feed(result.response.text)
                 lines = document.rest(self._stdout.size()[0])
             finally:  # whatever came in between costs the looks, and not the text
                 self._stdout.steer("".join(f"{line}\n" for line in lines))
@@ -100,10 +100,10 @@ class MarkdownRenderer:
         with self._screen:
             self._region.clear()
 
-    def end(self, report: Report) -> None:
+    def end(self, result: Result) -> None:
         """Draw all of the text, for good; the cursor is on a line of its own then."""
         come = sum(map(len, self._pieces))
-        if report.response and not self._failure and (rest := report.response.text[come:]):
+        if result.response and not self._failure and (rest := result.response.text[come:]):
             self.event(TextDelta(rest))
         with self._state:
             self._over = True

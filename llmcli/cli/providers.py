@@ -1,0 +1,75 @@
+"""The providers command: one row a provider, with its address and whether a key is set."""
+
+import json
+import os
+from contextlib import suppress
+from typing import Annotated, Any
+
+import typer
+
+from llmcli.cli.typer_ext import QuickCommand, console_of, new_group
+from llmcli.config.load import load_config
+from llmcli.errors import SettingsError
+from llmcli.providers.credentials import key_sources
+from llmcli.providers.endpoint import with_address
+from llmcli.providers.table import Provider
+from llmcli.render.columns import table
+from llmcli.secrets import public_address
+
+app = new_group("Providers: prefix, aliases, address, key variables.")
+
+
+@app.command(cls=QuickCommand)
+def providers(ctx: typer.Context, json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """Providers: prefix, aliases, address, key variables, and whether a key is set."""
+    console_of(ctx).stdout.write(providers_json() if json else providers_table())
+
+
+def providers_json() -> str:
+    """One object a provider, in a list."""
+    return json.dumps(_providers(), indent=2, ensure_ascii=False) + "\n"
+
+
+def providers_table() -> str:
+    """One line a provider."""
+    rows = [
+        (
+            ", ".join((row["prefix"], *row["aliases"])),
+            _key_state(row),
+            row["protocol"],
+            row["address"] or ("offline" if row["protocol"] == "test" else f"set {row['address_variable']}"),
+            row["other_login"] or " or ".join(row["key_variables"]),
+        )
+        for row in _providers()
+    ]
+    return table(("prefix, aliases", "key", "protocol", "address", "key variable"), rows)
+
+
+def _key_state(row: dict[str, Any]) -> str:
+    if row["key_set"]:
+        return "set"
+    if row["key_needed"]:
+        return "not set"
+    return "optional" if row["key_variables"] else "none"
+
+
+def _providers() -> list[dict[str, Any]]:
+    config = load_config({})
+    return [_provider(row) for row in config.providers.values()]
+
+
+def _provider(row: Provider) -> dict[str, Any]:
+    with suppress(SettingsError):  # it has none yet
+        row = with_address(row, os.environ)
+    return {
+        "prefix": row.name,
+        "aliases": list(row.aliases),
+        "protocol": row.spoken,
+        "address": public_address(row.address) or None,
+        "address_variable": row.address_variable,
+        "key_variables": list(row.key_env),
+        "other_login": row.other_login,
+        "key_needed": row.needs_key,
+        "key_set": bool(key_sources(row, os.environ)),
+        "default_model": next(iter(row.models), None),
+    }

@@ -1,0 +1,373 @@
+"""Every option and setting, declared once: value, flags, help, bounds, and the places where it may be set.
+
+The command line, the sections of `--help`, the model of the settings file, the `LLMCLI_*` variables, `config show`,
+`/set`, completion and the table in the README are derived from the fields of `Settings`. To add an option, add a field
+and use it.
+"""
+
+# No `from __future__ import annotations` here: Typer and pydantic read these annotations, and would evaluate strings.
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING, Field, dataclass, field, fields
+from typing import Any, Literal, TypeVar, cast, get_args
+
+from llmcli.messages import Effort
+
+__all__ = ["FIELDS", "SECTIONS", "Meta", "Settings", "default_of", "flag", "kind_of", "meta_of", "names", "variable"]
+
+T = TypeVar("T")
+
+SECTIONS = ("Prompt", "Reply", "Model", "Connection", "Limits", "Other")
+"""The sections of `--help`, in order."""
+
+
+class Meta:
+    """What is known about a setting besides its type and its default."""
+
+    __slots__ = ("chat", "choices", "complete", "env", "flags", "help", "max", "metavar", "min", "section", "table")
+
+    def __init__(
+        self,
+        help: str,  # noqa: A002 - the name that Typer uses
+        *,
+        section: str,
+        flags: tuple[str, ...],
+        metavar: str | None,
+        min: float | None,  # noqa: A002 - the names that Typer uses
+        max: float | None,  # noqa: A002
+        complete: str | None,
+        table: str | None,
+        env: bool,
+        chat: bool,
+    ) -> None:
+        self.help = help
+        self.section = section
+        self.flags = flags
+        """Flags as Typer takes them; empty where the command line has none."""
+        self.metavar = metavar
+        self.min, self.max = min, max
+        """Smallest and largest value, both allowed."""
+        self.complete = complete
+        """Which completion the shell offers: "model", or None."""
+        self.table = table
+        """The table of the settings file that may hold it: "" for the top level, "defaults", "limits"; None: no."""
+        self.env = env
+        """Whether `LLMCLI_<NAME>` sets it."""
+        self.chat = chat
+        """Whether `llmcli chat` has the option too."""
+
+
+def setting(
+    default: T,
+    help: str,  # noqa: A002
+    *flags: str,
+    section: str,
+    metavar: str | None = None,
+    min: float | None = None,  # noqa: A002
+    max: float | None = None,  # noqa: A002
+    complete: str | None = None,
+    table: str | None = "defaults",
+    env: bool | None = None,
+    chat: bool = True,
+) -> T:
+    """Declare a field of `Settings`; `env` is true by default where the settings file may hold it."""
+    meta = Meta(
+        help,
+        section=section,
+        flags=flags,
+        metavar=metavar,
+        min=min,
+        max=max,
+        complete=complete,
+        table=table,
+        env=table is not None if env is None else env,
+        chat=chat,
+    )
+    return field(default=default, metadata={"meta": meta})
+
+
+def given(
+    default: T,
+    help: str,  # noqa: A002
+    *flags: str,
+    section: str,
+    metavar: str | None = None,
+    complete: str | None = None,
+    min: float | None = None,  # noqa: A002
+    max: float | None = None,  # noqa: A002
+    chat: bool = True,
+) -> T:
+    """Declare a field that only the command line sets."""
+    more: dict[str, Any] = {"section": section, "metavar": metavar, "complete": complete, "min": min, "max": max}
+    return setting(default, help, *flags, **more, table=None, chat=chat)
+
+
+Format = Literal["auto", "text", "markdown", "json", "ndjson"]
+Theme = Literal["auto", "dark", "light", "ansi", "none"]
+EditMode = Literal["emacs", "vi"]
+
+
+@dataclass(slots=True, kw_only=True)
+class Settings:
+    """The values in force. Field types are those of the values; None means that no value is set."""
+
+    prompt: Sequence[str] = given(
+        (), "The prompt. - reads it from stdin.", section="Prompt", metavar="PROMPT", chat=False
+    )
+    model: str | None = setting(
+        None,
+        "Model to use. Separate several with commas to fall back to the next one on failure. Default: LLMCLI_MODEL, "
+        "the settings file, then the first provider with a key.",
+        *("--model", "-m"),
+        section="Prompt",
+        metavar="PROVIDER:MODEL",
+        complete="model",
+        table="",
+    )
+    system: str | None = setting(
+        None, "System prompt. @FILE reads it from a file.", "--system", "-s", section="Prompt", metavar="TEXT"
+    )
+    file: Sequence[str] = given(
+        (),
+        "Text file to put before the prompt. - is stdin. Repeatable.",
+        "--file",
+        "-f",
+        section="Prompt",
+        metavar="PATH",
+    )
+    attach: Sequence[str] = given(
+        (),
+        "Image, PDF or audio file to send. - is stdin. Repeatable.",
+        "--attach",
+        "-a",
+        section="Prompt",
+        metavar="PATH_OR_URL",
+    )
+
+    format: Format = setting(
+        "auto",
+        "Format of the reply: text, markdown, json or ndjson. Default: auto, which is markdown on a terminal and "
+        "text elsewhere.",
+        "--format",
+        section="Reply",
+        metavar="FORMAT",
+    )
+    json: bool = given(False, "Short for --format json.", "--json", section="Reply", chat=False)
+    extract: bool = given(
+        False, "Print only the first fenced code block of the reply.", "--extract", "-x", section="Reply", chat=False
+    )
+    thinking: bool | None = setting(
+        None,
+        "Show all reasoning on stderr, or none. Default: its end, on a terminal.",
+        "--thinking/--no-thinking",
+        section="Reply",
+    )
+    usage: bool | None = setting(
+        None,
+        "Show tokens, cost and times on stderr. Default: when stderr is a terminal.",
+        "--usage/--no-usage",
+        section="Reply",
+    )
+    stream: bool = setting(True, "Show text as it arrives, or all at the end.", "--stream/--no-stream", section="Reply")
+    theme: Theme = setting(
+        "auto", "Colors of Markdown: auto, dark, light, ansi or none.", "--theme", section="Reply", metavar="NAME"
+    )
+    color: bool | None = setting(
+        None, "Use colors, or none. NO_COLOR is honored.", "--color/--no-color", section="Reply"
+    )
+    allow_incomplete: bool = setting(
+        False,
+        "Count a truncated reply as success.",
+        "--allow-incomplete/--no-allow-incomplete",
+        section="Reply",
+    )
+
+    effort: Effort | None = setting(
+        None, f"Reasoning effort: {', '.join(get_args(Effort))}.", "--effort", section="Model", metavar="LEVEL"
+    )
+    temperature: float | None = setting(
+        None, "Sampling temperature.", "--temperature", section="Model", metavar="NUMBER", min=0
+    )
+    top_p: float | None = setting(None, "Nucleus sampling.", "--top-p", section="Model", metavar="NUMBER", min=0, max=1)
+    max_tokens: int | None = setting(
+        None, "Longest reply, in tokens.", "--max-tokens", section="Model", metavar="NUMBER", min=1
+    )
+    seed: int | None = setting(None, "Seed for sampling.", "--seed", section="Model", metavar="NUMBER")
+    stop: Sequence[str] = setting(
+        (), "End the reply at this text. Repeatable.", "--stop", section="Model", metavar="TEXT"
+    )
+    option: Sequence[str] = given(
+        (),
+        "Further field of the request body. VALUE is JSON, else text. Repeatable.",
+        *("--option", "-o"),
+        section="Model",
+        metavar="KEY=VALUE",
+    )
+    user_id: str | None = setting(
+        None, "End-user identifier, where the API has a field for it.", "--user-id", section="Model", metavar="TEXT"
+    )
+    lenient: bool = setting(
+        False,
+        "Drop an option that the API does not take, with a note, instead of refusing it.",
+        "--lenient/--strict",
+        section="Model",
+    )
+
+    api_key_file: str | None = given(
+        None, "Read the API key from a file. - is stdin.", "--api-key-file", section="Connection", metavar="FILE"
+    )
+    allow_secrets: bool = given(
+        False,
+        "Send text that holds one of your own keys. Without this option such a prompt is refused.",
+        "--allow-secrets",
+        section="Connection",
+    )
+    base_url: str | None = given(
+        None, "Base URL of the provider, for this call.", "--base-url", section="Connection", metavar="URL"
+    )
+    proxy: str | None = setting(
+        None,
+        "Proxy URL, or 'none'. Default: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY.",
+        "--proxy",
+        section="Connection",
+        metavar="URL",
+    )
+    ca_file: str | None = setting(
+        None,
+        "PEM file of certificates to trust besides the system's.",
+        "--ca-file",
+        section="Connection",
+        metavar="FILE",
+    )
+    timeout: float = setting(
+        600.0,
+        "Seconds to wait for the next event of the reply before giving up. Default: 600.",
+        "--timeout",
+        section="Connection",
+        metavar="SECONDS",
+        min=0.001,
+        max=1e6,
+    )
+    retries: int = setting(
+        2,
+        "Number of retries after a transient failure. Default: 2.",
+        "--retries",
+        section="Connection",
+        metavar="NUMBER",
+        min=0,
+        max=100,
+    )
+    region: str | None = given(None, "Region of Bedrock or Vertex.", "--region", section="Connection", metavar="NAME")
+    project: str | None = given(
+        None, "Google Cloud project for Vertex.", "--project", section="Connection", metavar="NAME"
+    )
+    service_account: str | None = given(
+        None,
+        "Key file of a Google service account, for Vertex.",
+        "--service-account",
+        section="Connection",
+        metavar="FILE",
+    )
+    fallback_on: Sequence[str | int] = setting(
+        (), "Errors that move on to the next model of a chain: kinds and statuses.", section="Connection"
+    )
+
+    max_cost: float | None = setting(
+        None,
+        "Most USD to spend, by estimate. Requests are refused before and stopped during.",
+        "--max-cost",
+        section="Limits",
+        metavar="USD",
+        min=0,
+        table="limits",
+    )
+    allow_unknown_cost: bool = setting(
+        False,
+        "With --max-cost, accept a model without a known price.",
+        "--allow-unknown-cost/--no-allow-unknown-cost",
+        section="Limits",
+        table="limits",
+    )
+    request_limit: int | None = setting(
+        None, "Most requests.", "--request-limit", section="Limits", metavar="NUMBER", min=0, table="limits"
+    )
+    request_tokens_limit: int | None = setting(
+        None,
+        "Most tokens in requests.",
+        "--request-tokens-limit",
+        section="Limits",
+        metavar="NUMBER",
+        min=0,
+        table="limits",
+    )
+    response_tokens_limit: int | None = setting(
+        None,
+        "Most tokens in replies.",
+        "--response-tokens-limit",
+        section="Limits",
+        metavar="NUMBER",
+        min=0,
+        table="limits",
+    )
+    total_tokens_limit: int | None = setting(
+        None,
+        "Most tokens in requests and replies.",
+        "--total-tokens-limit",
+        section="Limits",
+        metavar="NUMBER",
+        min=0,
+        table="limits",
+    )
+
+    edit_mode: EditMode = setting("emacs", "Keys of the input line in a session: emacs or vi.", section="Other")
+    no_input: bool = given(False, "Never ask anything.", "--no-input", section="Other")
+    dry_run: bool = given(
+        False,
+        "Print the exact request, with the key masked, and send nothing.",
+        "--dry-run",
+        section="Other",
+        chat=False,
+    )
+    quiet: bool = given(False, "Print only errors on stderr.", "--quiet", "-q", section="Other")
+    verbose: bool = given(False, "Print the model, its address and the request ID.", "--verbose", "-v", section="Other")
+    debug: bool = given(False, "Print a traceback with an error, keys masked.", "--debug", section="Other")
+
+
+FIELDS: Mapping[str, Field[Any]] = {one.name: one for one in fields(Settings)}
+"""All fields of `Settings` by name, in order."""
+
+
+def meta_of(name: str) -> Meta:
+    """The metadata of a setting."""
+    return cast(Meta, FIELDS[name].metadata["meta"])
+
+
+def default_of(name: str) -> Any:
+    """The value in force where nothing sets the setting."""
+    default = FIELDS[name].default
+    return None if default is MISSING else default
+
+
+def kind_of(name: str) -> Any:
+    """The type of one value of the setting, without None: `float`, `str`, a Literal, or `list[str]` for several."""
+    annotation = FIELDS[name].type
+    inner = [one for one in get_args(annotation) if one is not type(None)]
+    if type(None) in get_args(annotation) and len(inner) == 1:
+        return inner[0]
+    return list[str] if isinstance(default_of(name), tuple) else annotation
+
+
+def variable(name: str) -> str:
+    """The environment variable of a setting."""
+    return f"LLMCLI_{name.upper()}"
+
+
+def flag(name: str) -> str:
+    """The long flag of a setting, or its name where it has none."""
+    flags = meta_of(name).flags
+    return flags[0].partition("/")[0] if flags else name
+
+
+def names(which: Callable[[Meta], object]) -> list[str]:
+    """The settings whose metadata satisfies `which`, in order."""
+    return [name for name in FIELDS if which(meta_of(name))]

@@ -1,0 +1,74 @@
+"""Decide whether a reply is whole and has the form that was asked for."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from llmcli.errors import IncompleteReply, LlmcliError, NetworkError, ReplyMismatch
+from llmcli.messages import ModelResponse
+
+__all__ = ["Verdict", "closed_code_block", "judge"]
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What is to be said of a reply that ended by itself."""
+
+    error: LlmcliError | None = None
+    """What is missing from it; None for a reply that is whole and fits."""
+    notes: list[str] = field(default_factory=list)
+    """What is no error, but worth a line on stderr."""
+    output: str | None = None
+    """What stdout gets in the place of the text, where a part of the reply was asked for."""
+
+
+def judge(response: ModelResponse, *, extract: bool = False, allow_incomplete: bool = False) -> Verdict:
+    """Judge a reply that no error ended. `extract` asks for its first code block; see cli.md on exit codes 7 and 9."""
+    verdict = Verdict(_shortfall(response))
+    if isinstance(verdict.error, IncompleteReply) and allow_incomplete:
+        verdict.notes.append(verdict.error.message)
+        verdict.error = None
+    if response.finish_reason == "stop" and not response.text:
+        verdict.notes.append("the reply is whole, but has no text")
+    if extract and verdict.error is None:
+        verdict.output = closed_code_block(response.text)
+        if verdict.output is None:
+            verdict.error = ReplyMismatch("the reply has no fenced code block that is closed")
+    return verdict
+
+
+def _shortfall(response: ModelResponse) -> LlmcliError | None:
+    """What is missing from the reply by its finish reason; None for a whole one."""
+    reason, word = response.finish_reason, response.finish_word
+    if reason == "stop":
+        return None
+    if reason == "error":
+        return NetworkError(f"the provider ended the reply with the finish reason {word}", kind="stream")
+    if reason == "length":
+        return IncompleteReply("the reply is cut: it reached its token limit", reason="length")
+    if reason == "content_filter":
+        return IncompleteReply(f"the provider withheld the reply or a part of it ({word or 'refusal'})")
+    if reason == "tool_call":
+        names = ", ".join(response.tool_names) or "unnamed"
+        return IncompleteReply(f"the model called a tool, and none was offered: {names}")
+    why = f"its finish reason is {word}" if word else "it ended without a finish reason"
+    return IncompleteReply(f"the reply is not whole: {why}")
+
+
+def closed_code_block(text: str) -> str | None:
+    """The content of the first fenced code block (CommonMark 0.31, 4.5); None where none is, or it is not closed."""
+    lines = re.findall(r"[^\n]*\n|[^\n]+", text)
+    for number, line in enumerate(lines):
+        opening = re.match(r" {0,3}(`{3,}|~{3,})([^\n]*)", line)
+        if not opening or (opening[1][0] == "`" and "`" in opening[2]):
+            continue
+        fence, indent = opening[1], len(line) - len(line.lstrip(" "))
+        block: list[str] = []
+        for inner in lines[number + 1 :]:
+            closing = re.match(r" {0,3}(`{3,}|~{3,})\s*$", inner)
+            if closing and closing[1][0] == fence[0] and len(closing[1]) >= len(fence):
+                return "".join(block)
+            block.append(re.sub(f"^ {{0,{indent}}}", "", inner))
+        return None
+    return None
