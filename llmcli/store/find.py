@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from llmcli.errors import UserError
 from llmcli.store.ids import looks_like_id
-from llmcli.store.log import Place
+from llmcli.store.turns import Place
 
 __all__ = ["Listed", "check_name", "find", "latest", "listed", "matching_names", "rename"]
 

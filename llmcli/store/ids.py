@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
-import sqlite3
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import sqlite3
 
 __all__ = ["looks_like_id", "new_id", "now"]
 
@@ -23,6 +25,8 @@ def new_id(database: sqlite3.Connection, created: str) -> str:
 
     It is a hash, so that the first digits of two conversations of one day differ.
     """
+    import hashlib
+
     at = 0
     while True:
         found = hashlib.sha256(f"{created} {at}".encode()).hexdigest()[:_LENGTH]

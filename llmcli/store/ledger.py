@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from llmcli.store.ids import now
-from llmcli.store.log import TurnEnd
+from llmcli.store.log import usage_json
+from llmcli.store.turns import TurnEnd
 
 __all__ = ["By", "Spent", "add_entry", "cost_since", "spent", "start_of_day", "start_of_month"]
 
@@ -51,8 +52,11 @@ def add_entry(database: sqlite3.Connection, conversation_id: str | None, end: Tu
     )
     database.execute(
         "INSERT INTO ledger (created, model, conversation_id, requests, request_tokens, response_tokens, total_tokens,"
-        " cost_usd, cost_source, duration_s) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (now(), end.served_by, conversation_id, *counts, end.cost_usd, end.cost_source, end.duration_s),
+        " cost_usd, cost_source, duration_s, priced) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            *(now(), end.served_by, conversation_id, *counts, end.cost_usd, end.cost_source, end.duration_s),
+            usage_json(end.priced),
+        ),
     )
 
 

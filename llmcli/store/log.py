@@ -5,74 +5,30 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from llmcli.store.codec import Json, insert_message, read_message, title_of
 from llmcli.store.database import StoreError
 from llmcli.store.ids import new_id, now
 from llmcli.store.processes import is_running, this_process
+from llmcli.store.turns import Place, TurnEnd, TurnStart
 from llmcli.usage import Usage
 
 __all__ = [
     "Branch",
-    "Place",
-    "TurnEnd",
-    "TurnStart",
     "add_text",
     "append_messages",
     "begin_conversation",
     "begin_turn",
     "branch",
+    "count_turns",
     "end_turn",
-    "fork",
     "mend",
     "replace_message",
     "set_tip",
+    "usage_json",
 ]
-
-
-@dataclass(slots=True)
-class Place:
-    """Where a turn is run."""
-
-    folder: str | None = None
-    terminal: str | None = None
-
-
-@dataclass(slots=True)
-class TurnStart:
-    """What is known of a turn when its request is sent."""
-
-    model: str
-    """As asked for."""
-    address: str = ""
-    """Of the provider, without credentials."""
-    place: Place = field(default_factory=Place)
-    started: str = field(default_factory=now)
-
-
-@dataclass(slots=True)
-class TurnEnd:
-    """What is known of a turn when it is over."""
-
-    served_by: str | None = None
-    model_name: str | None = None
-    finish_reason: str | None = None
-    usage: Usage | None = None
-    """As the provider told it."""
-    cost_usd: float | None = None
-    cost_is_told: bool = False
-    first_text_s: float | None = None
-    duration_s: float | None = None
-    attempts: Sequence[Json] = ()
-    error: Json | None = None
-    """`kind`, `status`, `message` and `hint` of the error that ended the turn."""
-
-    @property
-    def cost_source(self) -> str | None:
-        """`told` or `est`; None where the cost is unknown."""
-        return None if self.cost_usd is None else "told" if self.cost_is_told else "est"
 
 
 @dataclass(slots=True)
@@ -99,13 +55,13 @@ def begin_conversation(
     source: str | None = None,
 ) -> str:
     """Insert a conversation without a message, and return its ID."""
-    new = new_id(database, start.started)
+    new, place = new_id(database, start.started), start.place or Place()
     database.execute(
         "INSERT INTO conversations (id, name, title, model, address, created, updated, folder, terminal, source)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             *(new, name, title, start.model, start.address, start.started, start.started),
-            *(start.place.folder, start.place.terminal, source),
+            *(place.folder, place.terminal, source),
         ),
     )
     return new
@@ -130,12 +86,13 @@ def begin_turn(
     database: sqlite3.Connection, conversation_id: str, parent: int | None, start: TurnStart, request: Json
 ) -> tuple[int, int]:
     """Insert a running turn with its request; return the rows of both."""
+    place = start.place or Place()
     turn = database.execute(
         "INSERT INTO turns (conversation_id, state, process, model, address, started, folder, terminal)"
         " VALUES (?, 'running', ?, ?, ?, ?, ?, ?)",
         (
             *(conversation_id, this_process(), start.model, start.address, start.started),
-            *(start.place.folder, start.place.terminal),
+            *(place.folder, place.terminal),
         ),
     ).lastrowid
     assert turn is not None
@@ -145,7 +102,7 @@ def begin_turn(
         " terminal = coalesce(?, terminal), turns = turns + 1,"
         " title = CASE title WHEN '' THEN ? ELSE title END WHERE id = ?",
         (
-            *(start.started, start.model, start.address, start.place.folder, start.place.terminal),
+            *(start.started, start.model, start.address, place.folder, place.terminal),
             *(title_of([request]), conversation_id),
         ),
     )
@@ -174,13 +131,14 @@ def end_turn(
     """
     rows = append_messages(database, conversation_id, request, turn_id, messages)
     database.execute("DELETE FROM pieces WHERE turn_id = ?", (turn_id,))
-    usage = _usage_json(end.usage)
+    usage = usage_json(end.usage)
     database.execute(
         "UPDATE turns SET state = ?, process = NULL, served_by = ?, model_name = ?, finish_reason = ?, error = ?,"
-        " usage = ?, cost_usd = ?, cost_source = ?, first_text_s = ?, duration_s = ?, attempts = ? WHERE id = ?",
+        " usage = ?, cost_usd = ?, cost_source = ?, priced = ?, first_text_s = ?, duration_s = ?, attempts = ?"
+        " WHERE id = ?",
         (
             *("done" if rows else "failed", end.served_by, end.model_name, end.finish_reason, _json(end.error)),
-            *(usage, end.cost_usd, end.cost_source, end.first_text_s, end.duration_s),
+            *(usage, end.cost_usd, end.cost_source, usage_json(end.priced), end.first_text_s, end.duration_s),
             *(_json(list(end.attempts)), turn_id),
         ),
     )
@@ -188,6 +146,11 @@ def end_turn(
     _add_up(database, conversation_id, total, end.cost_usd)
     if not rows:
         return rows, False
+    if end.served_by:
+        database.execute(
+            "UPDATE conversations SET model = ?, address = ? WHERE id = ?",
+            (end.served_by, end.address, conversation_id),
+        )
     parent = database.execute("SELECT parent FROM messages WHERE id = ?", (request,)).fetchone()[0]
     tip = database.execute("SELECT tip FROM conversations WHERE id = ?", (conversation_id,)).fetchone()
     set_tip(database, conversation_id, rows[-1])
@@ -204,7 +167,8 @@ def _add_up(database: sqlite3.Connection, conversation_id: str, tokens: int | No
     )
 
 
-def _usage_json(usage: Usage | None) -> str | None:
+def usage_json(usage: Usage | None) -> str | None:
+    """The counts of a usage as a JSON object."""
     if usage is None:
         return None
     names = ("requests", "request_tokens", "response_tokens", "total_tokens", "details")
@@ -224,6 +188,11 @@ def replace_message(database: sqlite3.Connection, row: int, message: Json) -> No
 def set_tip(database: sqlite3.Connection, conversation_id: str, row: int | None) -> None:
     """Put the branch in force that ends with this message; None: an empty one."""
     database.execute("UPDATE conversations SET tip = ? WHERE id = ?", (row, conversation_id))
+
+
+def count_turns(database: sqlite3.Connection, conversation_id: str, turns: int) -> None:
+    """Count turns that have no row of their own, as those of a fork."""
+    database.execute("UPDATE conversations SET turns = turns + ? WHERE id = ?", (turns, conversation_id))
 
 
 def branch(database: sqlite3.Connection, conversation_id: str) -> Branch:
@@ -248,37 +217,6 @@ def branch(database: sqlite3.Connection, conversation_id: str) -> Branch:
     except (ValueError, RecursionError) as error:
         raise StoreError(f"the conversation {head[1] or head[0]} cannot be read: {error}") from None
     return Branch(*head[:7], [row for row, _ in rows], messages)
-
-
-def fork(database: sqlite3.Connection, source: Branch, length: int, name: str | None, place: Place) -> str:
-    """Copy the first `length` messages of a branch into a new conversation, and return its ID.
-
-    The turns are copied with their usage and cost, which `log list` counts for both; the ledger counts them once.
-    """
-    start = TurnStart(source.model, source.address, place)
-    new = begin_conversation(database, start, name=name, title=source.title)
-    turns: dict[int, int] = {}
-    parent = None
-    columns = (
-        "state, model, address, served_by, model_name, finish_reason, error, usage, cost_usd, cost_source, started,"
-        " first_text_s, duration_s, attempts, folder, terminal"
-    )
-    for row, message in zip(source.rows[:length], source.messages[:length], strict=True):
-        old = database.execute("SELECT turn_id FROM messages WHERE id = ?", (row,)).fetchone()[0]
-        if old is not None and old not in turns:
-            copied = database.execute(
-                f"INSERT INTO turns (conversation_id, {columns}) SELECT ?, {columns} FROM turns WHERE id = ?",
-                (new, old),
-            ).lastrowid
-            assert copied is not None
-            turns[old] = copied
-        parent = insert_message(database, new, parent, turns.get(old), message)
-    database.execute(
-        "UPDATE conversations SET tip = ?, (turns, cost_usd, total_tokens) = (SELECT count(*), sum(cost_usd),"
-        " sum(json_extract(usage, '$.total_tokens')) FROM turns WHERE conversation_id = ?) WHERE id = ?",
-        (parent, new, new),
-    )
-    return new
 
 
 def mend(database: sqlite3.Connection) -> None:

@@ -37,7 +37,7 @@ _TREE_OF_MESSAGES = (
         id TEXT PRIMARY KEY,
         name TEXT UNIQUE,
         title TEXT NOT NULL,
-        model TEXT NOT NULL,       -- as asked for last
+        model TEXT NOT NULL,       -- that answered last, else as asked for
         address TEXT NOT NULL,     -- of that model, without credentials
         tip INTEGER,               -- the last message of the branch in force
         created TEXT NOT NULL,
@@ -65,7 +65,8 @@ _TREE_OF_MESSAGES = (
         error TEXT,                -- JSON: kind, status, message, hint
         usage TEXT,                -- JSON: requests, request_tokens, response_tokens, total_tokens, details
         cost_usd REAL,
-        cost_source TEXT,          -- told or est
+        cost_source TEXT,          -- told, est, or later: to be estimated from priced
+        priced TEXT,               -- JSON: usage
         started TEXT NOT NULL,
         first_text_s REAL,
         duration_s REAL,
@@ -117,9 +118,12 @@ _TREE_OF_MESSAGES = (
         total_tokens INTEGER,
         cost_usd REAL,
         cost_source TEXT,
+        priced TEXT,
         duration_s REAL
     )""",
     "CREATE INDEX ledger_by_date ON ledger (created)",
+    "CREATE INDEX ledger_without_cost ON ledger (id) WHERE cost_source = 'later'",
+    "CREATE INDEX turns_without_cost ON turns (id) WHERE cost_source = 'later'",
     "CREATE TABLE notes (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
 )
 

@@ -12,16 +12,17 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
-from llmcli.messages import ModelMessage
+from llmcli.messages import ModelMessage, ModelRequest
 
 if TYPE_CHECKING:
     import sqlite3
 
-    from llmcli.store.log import TurnEnd, TurnStart
+    from llmcli.store.turns import TurnEnd, TurnStart
 
 __all__ = ["Recorder", "Recording"]
 
 _FLUSH_S = 0.5  # between two writes of the text that has arrived
+_HEAD_START_S = 0.25  # for the request to leave before this thread takes time of the processor
 _WAIT_S = 15.0  # for the thread to end a turn; SQLite itself waits 5 s for a lock
 
 
@@ -54,15 +55,27 @@ class Recorder:
         self._database: sqlite3.Connection | None = None
         self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._pieces: list[tuple[str, str]] = []
+        self._answered = threading.Event()
         self._thread: threading.Thread | None = None
         self._turn: tuple[int, int] | None = None
         self._before = 0
 
     def begin(self, start: TurnStart, earlier: Sequence[ModelMessage], request: ModelMessage) -> None:
-        """The request has left. `earlier` are the messages that the conversation had before it."""
+        """The request is being sent. `earlier` are the messages that the conversation had before it.
+
+        It is written when the first event of the reply arrives, or a quarter of a second from now.
+        """
+        self._pieces = []
         self.error = None  # what failed before may work now, and then the turns in between are saved too
+        self._answered.clear()
         if self.recording.saves:
             self._do(lambda: self._begin(start, list(earlier), request))
+        elif self.recording.ledger:
+            self._do(self._open_for_ledger)
+
+    def answered(self) -> None:
+        """The first event of the reply has arrived."""
+        self._answered.set()
 
     def add(self, kind: str, text: str) -> None:
         """More text has arrived; `kind` is text or thinking. Cheap: only the thread writes it."""
@@ -72,6 +85,7 @@ class Recorder:
         """The turn is over, and these messages followed its request. Waits until that is written, or failed."""
         if self.error or not (self.recording.saves or self.recording.ledger):
             return
+        self._answered.set()
         done = threading.Event()
         self._do(lambda: self._end(end, list(messages)), done)
         if not done.wait(_WAIT_S):
@@ -153,17 +167,24 @@ class Recorder:
                 mend(self._database)
         return self._database
 
+    def _open_for_ledger(self) -> None:
+        self._answered.wait(_HEAD_START_S)
+        self._open()
+
     def _begin(self, start: TurnStart, earlier: list[ModelMessage], request: ModelMessage) -> None:
         from llmcli.store.codec import encode, title_of
         from llmcli.store.database import transaction
-        from llmcli.store.log import append_messages, begin_conversation, begin_turn, set_tip
+        from llmcli.store.log import append_messages, begin_conversation, begin_turn, count_turns, set_tip
+        from llmcli.store.place import this_place
 
+        self._answered.wait(_HEAD_START_S)
+        start.place = start.place or this_place()
         database = self._open()
-        self._pieces.clear()
         with transaction(database):
             one = self.recording
             path = self.path[: len(earlier)]
-            catching_up = encode(earlier[len(path) :])
+            missing = earlier[len(path) :]
+            catching_up = encode(missing)
             if one.conversation_id is None:
                 title = title_of(catching_up)
                 one.conversation_id = begin_conversation(database, start, name=one.name, title=title)
@@ -172,6 +193,7 @@ class Recorder:
             parent = path[-1] if path else None
             if catching_up:
                 set_tip(database, one.conversation_id, parent)
+                count_turns(database, one.conversation_id, sum(isinstance(one, ModelRequest) for one in missing))
             turn, row = begin_turn(database, one.conversation_id, parent, start, encode([request])[0])
         self.path, self._turn, self._before = [*path, row], (turn, row), len(path)
 
