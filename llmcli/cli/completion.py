@@ -3,10 +3,10 @@
 This module must be quick to import: it knows the table of providers, and no price list.
 
 The scripts in `llmcli/completions/` speak one protocol: `_LLMCLI_COMPLETE=complete_SHELL COMP_WORDS=LINE
-COMP_CWORD=INDEX llmcli` prints the candidates for that word of the line up to the cursor, one a line, each a whole
-word, then perhaps a tab and its help. The shell completes file names itself. Typer's scripts are not used: bash's
-breaks at the first `:`, PowerShell's splits `ollama:`, fish's takes a wrapped help text for two candidates, and rich costs
-50 ms a TAB.
+COMP_CWORD=INDEX llmcli` prints the candidates for that word of the line up to the cursor. Each stands on a line of its
+own as a whole word, then perhaps a tab and its help. The shell completes file names itself. The scripts of Typer fail
+here: that of bash breaks at the first `:`, that of PowerShell splits `ollama:`, that of fish takes a wrapped help text
+for two candidates, and rich costs 50 ms a TAB.
 """
 
 from __future__ import annotations
