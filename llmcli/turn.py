@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Callable
 from contextlib import closing, nullcontext
 
 from llmcli.config.load import Config
@@ -14,6 +15,7 @@ from llmcli.messages import ModelResponse, UserPromptPart
 from llmcli.render import Aside, Renderer, make_renderer, show
 from llmcli.render.usage_line import usage_line
 from llmcli.result import Result
+from llmcli.saving import Saver, limit_cost
 from llmcli.signals import one_interrupt
 from llmcli.verdict import judge
 
@@ -28,6 +30,7 @@ def run(
     *,
     model: str,
     in_session: bool = False,
+    saver: Saver | None = None,
 ) -> Result:
     """Send `prompt`, show the reply, and return the outcome. Every error has been shown by then, and none is raised.
 
@@ -36,9 +39,17 @@ def run(
     """
     result = Result(model, conversation.price, secrets=console.secrets)
     renderer = make_renderer(config.settings, model, console)
-    exchange(conversation, prompt, renderer, progress_for(config, console), result)
+    before = len(conversation.messages)
+    exchange(conversation, prompt, renderer, progress_for(config, console), result, config, saver)
     console.secrets.add(*conversation.model.secrets)  # tokens come with the request
-    _judge(result, renderer, config, console, in_session)
+
+    def save() -> None:
+        if saver:
+            saver.end(conversation, before, result, with_cost=shows_cost(config, console))
+
+    _judge(result, renderer, config, console, in_session, save)
+    if saver and not isinstance(result.error, ClosedPipe):
+        saver.report()
     return result
 
 
@@ -54,7 +65,7 @@ def fail(error: LlmcliError, config: Config, console: Console, *, model: str) ->
     """Report an error that came before anything was sent, in the format that was asked for."""
     result = Result(model, secrets=console.secrets)
     result.close(None, error)
-    _judge(result, make_renderer(config.settings, model, console), config, console, in_session=False)
+    _judge(result, make_renderer(config.settings, model, console), config, console, False, lambda: None)
     return result
 
 
@@ -75,14 +86,25 @@ def _shows_usage(config: Config, console: Console) -> bool:
 
 
 def exchange(
-    conversation: Conversation, prompt: str | UserPromptPart, renderer: Renderer, progress: Aside, result: Result
+    conversation: Conversation,
+    prompt: str | UserPromptPart,
+    renderer: Renderer,
+    progress: Aside,
+    result: Result,
+    config: Config,
+    saver: Saver | None = None,
 ) -> None:
     """Show the reply as it arrives, and close `result` with the reply and the error that ended it, if any."""
     before = len(conversation.replies)
     error: LlmcliError | None = None
     result.secrets.add(*conversation.model.secrets)
     try:
-        with closing(conversation.send(prompt)) as events, progress.waiting_for(conversation.model.members[0].id):
+        limit_cost(conversation, config)
+        sent = conversation.send(prompt)
+        if saver:
+            saver.begin(conversation, prompt, result.model)
+            sent = saver.following(sent)
+        with closing(sent) as events, progress.waiting_for(conversation.model.members[0].id):
             show(events, renderer, progress, result)
     except KeyboardInterrupt as stop:
         error = Interrupted.by(stop)
@@ -92,8 +114,10 @@ def exchange(
     result.close(response if isinstance(response, ModelResponse) else None, error)
 
 
-def _judge(result: Result, renderer: Renderer, config: Config, console: Console, in_session: bool) -> None:
-    """Judge the reply, show its end, and report on stderr."""
+def _judge(
+    result: Result, renderer: Renderer, config: Config, console: Console, in_session: bool, save: Callable[[], None]
+) -> None:
+    """Judge the reply, save it, show its end, and report on stderr."""
     settings = config.settings
     notes: list[str] = []
     if result.response and not result.error:
@@ -105,6 +129,7 @@ def _judge(result: Result, renderer: Renderer, config: Config, console: Console,
         result.error, result.output, notes = verdict.error, verdict.output, verdict.notes
     if result.error:
         add_hint(result.error, in_session=in_session)
+    save()  # before the end is shown, which holds the ID of the conversation
     if not isinstance(result.error, ClosedPipe):
         _show_end(result, renderer, in_session)
     if isinstance(result.error, ClosedPipe):  # no reader is left

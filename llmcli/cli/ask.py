@@ -17,6 +17,7 @@ from llmcli.factory import open_conversation
 from llmcli.inputs import read_prompt
 from llmcli.messages import UserPromptPart
 from llmcli.models import HTTPRequest
+from llmcli.saving import Resumed, Saver, resume
 from llmcli.signals import deliver_signals
 from llmcli.turn import check_secrets, fail, progress_for, run, shows_cost
 
@@ -39,8 +40,12 @@ def ask(options: Mapping[str, object], console: Console, fault: LlmcliError | No
         console.stderr.configure(quiet=config.settings.quiet, color=config.settings.color)
         if fault:
             raise fault
-        model = _chosen_model(config, console)
+        resumed = resume(config, console)
+        model = _chosen_model(config, console, resumed)
         conversation, prompt = _prepared(config, console, model)
+        if resumed:
+            resumed.apply(conversation, config)
+        saver = Saver(config, console, resumed=resumed)
         if config.settings.dry_run:
             return _dry_run(conversation, prompt, config, console)
     except KeyboardInterrupt as stop:
@@ -48,15 +53,21 @@ def ask(options: Mapping[str, object], console: Console, fault: LlmcliError | No
     except LlmcliError as error:
         return fail(error, config, console, model=model).exit_code
     with _prices_loaded_meanwhile(shows_cost(config, console)):
-        return run(conversation, prompt, config, console, model=model).exit_code
+        return run(conversation, prompt, config, console, model=model, saver=saver).exit_code
 
 
-def _chosen_model(config: Config, console: Console) -> str:
-    """The model as the person named it. Raises UserError for a missing prompt, SettingsError for a missing model."""
+def _chosen_model(config: Config, console: Console, resumed: Resumed | None) -> str:
+    """The model as the person named it, else that of the conversation that goes on.
+
+    Raises UserError for a missing prompt, SettingsError for a missing model."""
     settings = config.settings
     if not settings.prompt and not settings.file and console.stdin.is_terminal:
         hint = 'type one: llmcli "..."; llmcli chat begins a session'
         raise UserError("there is no prompt; nothing was sent", hint=hint)
+    if resumed and resumed.note:
+        console.stderr.line(f"note: {resumed.note}", dim=True)
+    if resumed and resumed.model and config.sources["model"] != "option":
+        return resumed.model
     model, chosen_because = config.model_name(os.environ)
     if chosen_because:
         console.stderr.line(f"note: {chosen_because}")

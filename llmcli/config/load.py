@@ -87,6 +87,7 @@ def load_config(options: Mapping[str, object], environ: Mapping[str, str] = os.e
     file = _read(path)
     variables = _from_environ(environ)
     in_file = {**dict(file), **dict(file.defaults), **dict(file.limits)} if file else {}
+    in_file |= {f"privacy_{name}": value for name, value in file.privacy} if file else {}
     settings, sources = _in_force((_given(options), "option"), (variables, None), (in_file, str(path)))
     rows = _connected(_rows(file.providers, path) if file else PROVIDERS, settings, sources, path)
     if not file:

@@ -9,14 +9,15 @@ import sqlite3
 import tempfile
 from collections.abc import Iterable, Sequence
 from contextlib import closing, suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from llmcli.errors import UserError
 from llmcli.paths import data_path, state_path
-from llmcli.store.database import BACKUP, StoreError, connect, errors_in_words, transaction
+from llmcli.store.database import BACKUP, StoreError, connect, errors_in_words, transaction, writing
 from llmcli.store.find import Listed
 
-__all__ = ["delete", "older_than", "seconds_in"]
+__all__ = ["delete", "moment_before", "older_than", "prune_daily", "seconds_in"]
 
 _UNITS = {"h": 3600, "d": 86_400, "w": 7 * 86_400, "m": 30 * 86_400, "y": 365 * 86_400}
 HISTORY = "prompt_history"  # of the lines typed in sessions; in the state folder
@@ -35,6 +36,24 @@ def older_than(database: sqlite3.Connection, moment: str) -> list[Listed]:
     columns = "id, name, title, model, created, updated, turns, total_tokens, cost_usd, folder"
     query = f"SELECT {columns} FROM conversations WHERE updated < ? ORDER BY updated"
     return [Listed(*row) for row in database.execute(query, (moment,))]
+
+
+def prune_daily(age: str) -> None:
+    """Delete the conversations that are older than this, at most once a day. Raises UserError and StoreError."""
+    seconds = seconds_in(age)
+    today = f"{datetime.now(UTC):%Y-%m-%d}"
+    with writing() as database:
+        last = database.execute("SELECT value FROM notes WHERE name = 'pruned'").fetchone()
+        if last and last[0] == today:
+            return
+        database.execute("INSERT OR REPLACE INTO notes VALUES ('pruned', ?)", (today,))
+        old = [one.id for one in older_than(database, moment_before(seconds))]
+    delete(old)
+
+
+def moment_before(seconds: int) -> str:
+    """The time so many seconds ago, as the database writes times."""
+    return (datetime.now(UTC) - timedelta(seconds=seconds)).isoformat(timespec="milliseconds")
 
 
 def delete(ids: Sequence[str]) -> None:
