@@ -18,6 +18,8 @@ _HOMES = {
     "Usage": "llmcli.usage",
     "UsageLimits": "llmcli.usage",
     "build_model": "llmcli.models",
+    "dump_messages": "llmcli.history",
+    "load_messages": "llmcli.history",
 }
 
 __all__ = ["__version__", *_HOMES]

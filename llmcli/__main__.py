@@ -39,10 +39,8 @@ def _command() -> int:
     from llmcli.signals import catch_signals
 
     catch_signals(hold=True)
-    from llmcli import lazy_sdk
     from llmcli.cli.app import main as run
 
-    lazy_sdk.install()
     return run()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from llmcli.errors import UsageLimitExceeded, UserError
@@ -11,12 +11,17 @@ from llmcli.messages import (
     ModelMessage,
     ModelResponse,
     ReplyStart,
+    RetryPromptPart,
     StreamEvent,
+    SystemPromptPart,
     TextDelta,
+    TextPart,
     ThinkingDelta,
-    ThinkingPart,
     ToolCallPart,
+    ToolReturnPart,
     UsageUpdate,
+    UserPromptPart,
+    as_json,
 )
 from llmcli.usage import Usage, UsageLimits
 
@@ -144,5 +149,17 @@ class Meter:
 
 def size_of(messages: Sequence[ModelMessage]) -> int:
     """The bytes of all text in a history that is sent again."""
-    parts = (part for message in messages for part in message.parts)
-    return sum(len(part.content.encode()) for part in parts if not isinstance(part, ThinkingPart | ToolCallPart))
+    return sum(len(text.encode(errors="replace")) for message in messages for text in _texts(message))
+
+
+def _texts(message: ModelMessage) -> Iterator[str]:
+    """The texts of a message that are sent: prompts, replies, tool calls and their results, but no reasoning."""
+    for part in message.parts:
+        if isinstance(part, UserPromptPart):
+            yield part.text
+        elif isinstance(part, SystemPromptPart | TextPart):
+            yield part.content
+        elif isinstance(part, ToolCallPart):
+            yield part.tool_name + as_json(part.args)
+        elif isinstance(part, ToolReturnPart | RetryPromptPart):
+            yield as_json(part.content)

@@ -11,6 +11,8 @@ LlmcliError                 1    a fault of ours, and the root
 ├── IncompleteReply         7    the reply is not whole
 ├── UsageLimitExceeded      8    a limit of the person's own was reached
 ├── ReplyMismatch           9    the reply is not what was asked for
+├── ToolServerError         6    a tool server does not answer, or breaks the protocol
+├── ToolDeclined            11   a tool call that was not allowed kept the prompt from being answered
 ├── Interrupted             130  Ctrl-C; 143 for SIGTERM, 129 for SIGHUP
 └── ClosedPipe              141  the reader of stdout has left
 
@@ -37,6 +39,8 @@ __all__ = [
     "ReplyMismatch",
     "SettingsError",
     "Stopped",
+    "ToolDeclined",
+    "ToolServerError",
     "UsageLimitExceeded",
     "UserError",
     "causes_of",
@@ -94,6 +98,28 @@ class ReplyMismatch(LlmcliError):
 
     exit_code = 9
     kind = "mismatch"
+
+
+class ToolServerError(LlmcliError):
+    """A tool server cannot be reached, does not answer, or breaks the protocol.
+
+    `code` is the code of a JSON-RPC error that the server answered with, None for every other failure.
+    """
+
+    exit_code = 6
+    kind = "tool_server"
+
+    def __init__(self, message: str, *, hint: str | None = None, code: int | None = None, data: object = None) -> None:
+        super().__init__(message, hint=hint)
+        self.code = code
+        self.data = data
+
+
+class ToolDeclined(LlmcliError):
+    """The model called a tool, no rule and no answer of the user allowed it, and no text followed."""
+
+    exit_code = 11
+    kind = "tool_declined"
 
 
 class Stopped(KeyboardInterrupt):

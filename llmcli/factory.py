@@ -79,6 +79,7 @@ def model_settings(config: Config) -> ModelSettings:
         max_tokens=settings.max_tokens,
         temperature=settings.temperature,
         top_p=settings.top_p,
+        top_k=settings.top_k,
         seed=settings.seed,
         stop=tuple(settings.stop),
         effort=settings.effort,

@@ -1,7 +1,15 @@
-"""Messages, settings and stream events: pure values. Who stores, sends or shows them is decided elsewhere."""
+"""Messages, parts, settings and stream events: values only, without behaviour and without knowledge of any API.
+
+Every value is a plain dataclass with slots: two of equal content and equal class are equal, `dataclasses.replace` makes
+a changed copy, and the import is cheap. Treat a value as unchangeable once it is part of a message or was yielded.
+
+`kind` and `part_kind` are the tags of PydanticAI's message format; `llmcli.history` reads and writes that format.
+`extra` holds the fields of that format that llmcli has no use for; `dump_messages` writes them back as they came.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -11,100 +19,206 @@ from llmcli.errors import ProviderError
 from llmcli.usage import Usage
 
 T = TypeVar("T")
+Extra = Mapping[str, Any] | None
 FinishReason = Literal["stop", "length", "content_filter", "tool_call", "error", "interrupted", "incomplete", "limit"]
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
+Decision = Literal["allowed", "denied", "yes", "no", "unasked"]
 
 
 def given(fields: Mapping[str, T | None]) -> dict[str, T]:
-    """The fields that have a value: None means not asked for in a request, and not told in a reply."""
+    """The fields that are not None."""
     return {name: value for name, value in fields.items() if value is not None}
+
+
+def as_json(value: object) -> str:
+    """A text as it is; any other value as JSON."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _now() -> datetime:
     return datetime.now(UTC)
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class SystemPromptPart:
-    """How the model shall behave."""
+    """Instructions for the model, before the prompt."""
 
     content: str
     part_kind: Literal["system-prompt"] = "system-prompt"
+    extra: Extra = None
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Attachment:
-    """A file beside a prompt: `data` in base64, or the `url` from which the provider fetches it; the other is empty."""
+    """A file in a prompt: `data` in base64, or the `url` from which the provider fetches it; the other is empty."""
 
     name: str
     media_type: str
     data: str = ""
     url: str = ""
+    extra: Extra = None
 
     @property
     def address(self) -> str:
-        """Where it is, for APIs that take any address: its own, or one that holds all of it (RFC 2397)."""
+        """Its own URL, or a data URL (RFC 2397) that holds the file."""
         return self.url or f"data:{self.media_type};base64,{self.data}"
 
 
-@dataclass(frozen=True)
-class UserPromptPart:
-    """What the person said, and the files that go with it."""
+@dataclass(slots=True)
+class OtherPart:
+    """A part, or an item of a prompt, that llmcli keeps and never sends: a server-side tool call, a cache point."""
 
-    content: str
-    attachments: tuple[Attachment, ...] = ()
+    part_kind: str
+    """The tag of the part."""
+    extra: Extra = None
+    """All other fields, as they came."""
+
+
+@dataclass(slots=True)
+class UserPromptPart:
+    """The user's prompt: its text, or texts and files in the order in which they are sent."""
+
+    content: str | tuple[str | Attachment | OtherPart, ...]
     timestamp: datetime = field(default_factory=_now)
     part_kind: Literal["user-prompt"] = "user-prompt"
+    extra: Extra = None
+
+    @property
+    def items(self) -> tuple[str | Attachment | OtherPart, ...]:
+        """The content as a tuple, also where it is one text."""
+        return (self.content,) if isinstance(self.content, str) else self.content
+
+    @property
+    def text(self) -> str:
+        """All texts, with a blank line between."""
+        return "\n\n".join(item for item in self.items if isinstance(item, str))
+
+    @property
+    def attachments(self) -> tuple[Attachment, ...]:
+        """All files."""
+        return tuple(item for item in self.items if isinstance(item, Attachment))
+
+    @classmethod
+    def of(cls, text: str, files: tuple[Attachment, ...] = ()) -> UserPromptPart:
+        """A prompt of `text`, after the `files` that it speaks of."""
+        return cls((*files, text) if files else text)
 
 
-@dataclass(frozen=True)
-class TextPart:
-    """What the model answered."""
-
-    content: str
-    part_kind: Literal["text"] = "text"
-
-
-@dataclass(frozen=True)
-class ThinkingPart:
-    """What the model showed of its reasoning."""
-
-    content: str
-    part_kind: Literal["thinking"] = "thinking"
-
-
-@dataclass(frozen=True)
-class ToolCallPart:
-    """A call that the model wants made; no tool was offered, so only its name is kept."""
+@dataclass(slots=True)
+class ToolReturnPart:
+    """The result of a tool call: text, or any JSON value; with `is_error` a message about what failed."""
 
     tool_name: str
-    part_kind: Literal["tool-call"] = "tool-call"
+    content: Any
+    tool_call_id: str | None = None
+    is_error: bool = False
+    timestamp: datetime = field(default_factory=_now)
+    part_kind: Literal["tool-return"] = "tool-return"
+    extra: Extra = None
 
 
-@dataclass(frozen=True)
-class ModelRequest:
-    """One turn of the person's side."""
+@dataclass(slots=True)
+class RetryPromptPart:
+    """A fault of the last reply, and the request to mend it.
 
-    parts: tuple[SystemPromptPart | UserPromptPart, ...]
-    kind: Literal["request"] = "request"
-
-
-@dataclass(frozen=True)
-class ModelResponse:
-    """One reply, whole or as far as it came.
-
-    `served_by` is `provider:model` of the one that answered, `model_name` what the vendor called itself,
-    `finish_word` the vendor's own word for `finish_reason`.
+    With a `tool_name` it answers that call; without one it answers the reply's text. `content` is a message, or a list
+    of validation errors.
     """
 
-    parts: tuple[ThinkingPart | TextPart | ToolCallPart, ...]
+    content: str | list[Any]
+    tool_name: str | None = None
+    tool_call_id: str | None = None
+    timestamp: datetime = field(default_factory=_now)
+    part_kind: Literal["retry-prompt"] = "retry-prompt"
+    extra: Extra = None
+
+
+@dataclass(slots=True)
+class TextPart:
+    """Text of a reply. The other fields are what the vendor wants back with it."""
+
+    content: str
+    id: str | None = None
+    provider_name: str | None = None
+    provider_details: Extra = None
+    part_kind: Literal["text"] = "text"
+    extra: Extra = None
+
+
+@dataclass(slots=True)
+class ThinkingPart:
+    """Reasoning of a reply.
+
+    Everything but `content` goes back to the vendor that `provider_name` names, and to no other.
+    """
+
+    content: str
+    id: str | None = None
+    """The vendor's name for the block; `redacted_thinking` and `redacted_content` mark one that is only encrypted."""
+    signature: str | None = None
+    """The vendor's proof that the block is unchanged, or its encrypted form."""
+    provider_name: str | None = None
+    provider_details: Extra = None
+    part_kind: Literal["thinking"] = "thinking"
+    extra: Extra = None
+
+
+@dataclass(slots=True)
+class ToolCallPart:
+    """A call that the model asks for; `args` is a JSON object, or its text as the model wrote it."""
+
+    tool_name: str
+    args: str | dict[str, Any] | None = None
+    tool_call_id: str | None = None
+    id: str | None = None
+    provider_name: str | None = None
+    provider_details: Extra = None
+    part_kind: Literal["tool-call"] = "tool-call"
+    extra: Extra = None
+
+
+@dataclass(slots=True)
+class SourcePart:
+    """A web page or document that a reply cites; `start` and `end` are the place in its text, in characters."""
+
+    url: str
+    title: str | None = None
+    start: int | None = None
+    end: int | None = None
+    part_kind: Literal["source"] = "source"
+
+
+RequestPart = SystemPromptPart | UserPromptPart | ToolReturnPart | RetryPromptPart | OtherPart
+ResponsePart = ThinkingPart | TextPart | ToolCallPart | SourcePart | OtherPart
+
+
+@dataclass(slots=True)
+class ModelRequest:
+    """What is sent to the model in one turn."""
+
+    parts: tuple[RequestPart, ...]
+    instructions: str | None = None
+    """A system prompt for this turn alone."""
+    kind: Literal["request"] = "request"
+    extra: Extra = None
+
+
+@dataclass(slots=True)
+class ModelResponse:
+    """One reply, whole or as far as it arrived."""
+
+    parts: tuple[ResponsePart, ...]
     finish_reason: FinishReason
     usage: Usage
     served_by: str | None = None
+    """`provider:model` of the model that answered."""
     model_name: str | None = None
+    """The vendor's own name for the model."""
     finish_word: str | None = None
+    """The vendor's own word for `finish_reason`."""
     timestamp: datetime = field(default_factory=_now)
     kind: Literal["response"] = "response"
+    extra: Extra = None
 
     @property
     def text(self) -> str:
@@ -117,77 +231,147 @@ class ModelResponse:
         return "".join(part.content for part in self.parts if isinstance(part, ThinkingPart)) or None
 
     @property
+    def tool_calls(self) -> list[ToolCallPart]:
+        """The calls that the model asks for."""
+        return [part for part in self.parts if isinstance(part, ToolCallPart)]
+
+    @property
     def tool_names(self) -> list[str]:
-        """The tools that the model wanted called."""
-        return [part.tool_name for part in self.parts if isinstance(part, ToolCallPart)]
+        """The names of the tools that the model asks for."""
+        return [part.tool_name for part in self.tool_calls]
+
+    @property
+    def sources(self) -> list[SourcePart]:
+        """The pages and documents that the reply cites."""
+        return [part for part in self.parts if isinstance(part, SourcePart)]
 
 
 ModelMessage = ModelRequest | ModelResponse
 
 
-@dataclass(frozen=True)
-class ModelSettings:
-    """What the person asked for besides the prompt; None is not sent.
+@dataclass(slots=True)
+class ToolDefinition:
+    """A tool as the model sees it; `parameters` is the JSON Schema of its arguments."""
 
-    `max_tokens` in tokens, `timeout` in seconds between two reads, `retries` how often a request that failed for a
-    passing reason is sent again, `extra` further fields of the request body.
-    With `lenient` an option that the API does not take is dropped with a notice instead of refused.
-    """
+    name: str
+    description: str
+    parameters: Mapping[str, Any]
+
+
+@dataclass(slots=True)
+class ModelSettings:
+    """The settings of a request. None, False and an empty tuple are not sent."""
 
     max_tokens: int | None = None
+    """The longest reply, in tokens."""
     temperature: float | None = None
     top_p: float | None = None
+    top_k: int | None = None
     seed: int | None = None
     stop: tuple[str, ...] = ()
     effort: Effort | None = None
     user_id: str | None = None
+    tools: tuple[ToolDefinition, ...] = ()
+    tool_choice: Literal["auto", "none", "required"] | None = None
+    schema: Mapping[str, Any] | None = None
+    """The JSON Schema that the text of the reply must satisfy."""
+    schema_name: str = "reply"
+    web: bool = False
+    """Let the vendor's own web search run."""
+    cache: bool | None = None
+    """Mark the prompt for the vendor's cache, where a vendor wants marks."""
     timeout: float = 600.0
+    """The longest time between two reads, in seconds."""
     retries: int = 2
+    """The number of further requests after a transient failure."""
     lenient: bool = False
+    """Drop a setting that the API does not take, with a notice, instead of refusing it."""
     extra: Mapping[str, Any] = field(default_factory=dict)
+    """Further fields of the request body."""
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class ReplyStart:
-    """The provider began to answer: `served_by` as asked for, `model_name` as the vendor calls itself."""
+    """The provider began to answer: `served_by` as in the request, `model_name` as the vendor calls the model."""
 
     served_by: str
     model_name: str | None
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class TextDelta:
     """A piece of the answer."""
 
     text: str
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class ThinkingDelta:
     """A piece of the reasoning."""
 
     text: str
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
+class PartEnd:
+    """The end of a text or thinking part, with what the vendor wants back with it; its own `content` is empty.
+
+    It completes the open part of its kind, or is a part of its own where none is open.
+    """
+
+    part: TextPart | ThinkingPart
+
+
+@dataclass(slots=True)
+class ToolCall:
+    """A call that the model asks for, once its arguments are complete."""
+
+    part: ToolCallPart
+
+
+@dataclass(slots=True)
+class ToolResult:
+    """The result of a call, and the decision by which the tool ran or did not run."""
+
+    part: ToolReturnPart
+    decision: Decision
+    duration_s: float = 0.0
+
+
+@dataclass(slots=True)
+class Source:
+    """A page or document that the reply cites."""
+
+    part: SourcePart
+
+
+@dataclass(slots=True)
 class UsageUpdate:
     """The reply's usage as far as it is known now, with all deltas before it; replaces the one before."""
 
     usage: Usage
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Notice:
-    """Something the person should know that is no part of the reply."""
+    """Information for the user that is not part of the reply."""
 
     text: str
 
 
-@dataclass(frozen=True)
-class AttemptFailed:
-    """A request failed before its first event, and another one follows: why, and in `text` both for the person.
+@dataclass(slots=True)
+class Progress:
+    """What the model does before its reply begins, for example "loading 98 MB"; the next one replaces it."""
 
-    `next_model` is who is asked next, as `provider:model`, in `wait_s` seconds.
+    text: str
+
+
+@dataclass(slots=True)
+class AttemptFailed:
+    """A request failed before its first event, and another one follows.
+
+    `text` describes both for the user; `next_model` is the `provider:model` of the next request, `wait_s` the seconds
+    until then.
     """
 
     error: ProviderError
@@ -196,13 +380,26 @@ class AttemptFailed:
     wait_s: float = 0.0
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class StreamEnd:
-    """The last event of a reply that did not fail: how it ended, in our word and the vendor's, and tools it wants."""
+    """The last event of a reply that did not fail: our word and the vendor's for the end, and the tools asked for."""
 
     finish_reason: FinishReason
     finish_word: str | None = None
     tool_names: tuple[str, ...] = ()
 
 
-StreamEvent = ReplyStart | TextDelta | ThinkingDelta | UsageUpdate | Notice | AttemptFailed | StreamEnd
+StreamEvent = (
+    ReplyStart
+    | TextDelta
+    | ThinkingDelta
+    | PartEnd
+    | ToolCall
+    | ToolResult
+    | Source
+    | UsageUpdate
+    | Notice
+    | Progress
+    | AttemptFailed
+    | StreamEnd
+)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-__all__ = ["config_folder", "data_path", "private_file", "state_path"]
+__all__ = ["config_folder", "data_folder", "data_path", "private_file", "state_path"]
 
 
 def private_file(kind: Literal["data", "state"], name: str, environ: Mapping[str, str] = os.environ) -> Path:
@@ -41,6 +41,11 @@ def _folder(kind: Literal["data", "state"], environ: Mapping[str, str]) -> Path:
     from platformdirs import user_data_path, user_state_path
 
     return (user_data_path if kind == "data" else user_state_path)("llmcli")
+
+
+def data_folder(environ: Mapping[str, str] = os.environ) -> Path:
+    """Where our data lives; it may not be there yet."""
+    return _folder("data", environ)
 
 
 def config_folder(environ: Mapping[str, str]) -> Path:

@@ -55,7 +55,7 @@ def run(
 
 def check_secrets(prompt: UserPromptPart, config: Config, console: Console) -> None:
     """Raise UserError for a prompt that holds one of the keys in use, unless --allow-secrets permits it."""
-    if not config.settings.allow_secrets and console.secrets.in_text(prompt.content):
+    if not config.settings.allow_secrets and console.secrets.in_text(prompt.text):
         raise UserError(
             "the prompt holds one of your own keys; nothing was sent", hint="remove it, or pass --allow-secrets"
         )

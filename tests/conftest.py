@@ -12,7 +12,7 @@ import pytest
 
 from tests.fake_provider import FakeProvider
 
-_KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT", "VIRTUAL_ENV", "PYTHONPATH", "LLMCLI_EAGER_IMPORTS")
+_KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT", "VIRTUAL_ENV", "PYTHONPATH")
 
 
 @pytest.fixture(autouse=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 from pathlib import Path
 from typing import Any
 
@@ -204,7 +203,6 @@ def test_a_model_that_does_not_take_the_files_of_the_conversation_leaves_the_old
 
 
 def test_it_is_saved_with_the_conversation() -> None:
-    request = ModelRequest((UserPromptPart("hi", (Attachment("a.png", "image/png", b64(PNG)),)),))
+    request = ModelRequest((UserPromptPart.of("hi", (Attachment("a.png", "image/png", b64(PNG)),)),))
     store.save("1", "boats", "test", [request])
     assert store.load("boats")[1] == [request]
-    assert json.dumps(request.parts[0].content) == '"hi"'

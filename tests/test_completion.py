@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import typer.main
 
-from llmcli.cli.app import app
+from llmcli.cli.app import COMMANDS, app
 from llmcli.cli.completion import SCRIPTS, complete_model, script
 from llmcli.providers.table import PROVIDERS
 from tests.command import COMMAND, llmcli
@@ -214,7 +214,7 @@ def test_every_shell_gets_the_same_answer(shell: str) -> None:
 @pytest.mark.parametrize(
     ("line", "index", "expected"),
     [
-        ("llmcli ", 1, ["ask", "chat", "config", "keys", "models", "providers"]),
+        ("llmcli ", 1, sorted(["ask", *COMMANDS])),
         ("llmcli --mo", 1, ["--model"]),
         ("llmcli -- ", 2, []),
         ("llmcli -m ", 2, sorted(complete_model(""))),
@@ -284,7 +284,7 @@ BREAKS = " \t\n\"'><=;|&(:"  # bash's own
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("llmcli ", ["ask", "chat", "providers", "models", "config", "keys"]),
+        ("llmcli ", ["ask", *COMMANDS]),
         ("llmcli -m ", complete_model("")),
         ("llmcli -m op", complete_model("op")),
         ("llmcli -m ollama:", [name.removeprefix("ollama:") for name in complete_model("ollama:")]),
@@ -377,7 +377,7 @@ def test_fish_keys(env: dict[str, str], tmp_path: Path, line: str, after: str) -
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("llmcli ", ["ask", "chat", "config", "keys", "models", "providers"]),
+        ("llmcli ", sorted(["ask", *COMMANDS])),
         ("llmcli -m ", complete_model("")),
         ("llmcli -m op", complete_model("op")),
         ("llmcli --format ", ["auto", "text", "markdown", "json", "ndjson"]),

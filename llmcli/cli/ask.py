@@ -80,7 +80,7 @@ def _prepared(config: Config, console: Console, model: str) -> tuple[Conversatio
         conversation = open_conversation(config, model, console)
     attachments = read_attachments(settings.attach, "--attach", console.stdin)
     text = read_prompt(settings.prompt, settings.file, console.stdin, lambda line: console.stderr.line(f"note: {line}"))
-    prompt = UserPromptPart(text, attachments)
+    prompt = UserPromptPart.of(text, attachments)
     check_secrets(prompt, config, console)
     return conversation, prompt
 

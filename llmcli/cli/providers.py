@@ -37,7 +37,7 @@ def providers_table() -> str:
             ", ".join((row["prefix"], *row["aliases"])),
             _key_state(row),
             row["protocol"],
-            row["address"] or ("offline" if row["protocol"] == "test" else f"set {row['address_variable']}"),
+            row["address"] or ("offline" if row["protocol"] in ("test", "local") else f"set {row['address_variable']}"),
             row["other_login"] or " or ".join(row["key_variables"]),
         )
         for row in _providers()

@@ -190,6 +190,14 @@ class Settings:
         None, "Sampling temperature.", "--temperature", section="Model", metavar="NUMBER", min=0
     )
     top_p: float | None = setting(None, "Nucleus sampling.", "--top-p", section="Model", metavar="NUMBER", min=0, max=1)
+    top_k: int | None = setting(
+        None,
+        "Sample only from the K most likely tokens. Gemini, Cohere and some OpenAI-compatible providers take it.",
+        "--top-k",
+        section="Model",
+        metavar="NUMBER",
+        min=1,
+    )
     max_tokens: int | None = setting(
         None, "Longest reply, in tokens.", "--max-tokens", section="Model", metavar="NUMBER", min=1
     )

@@ -27,6 +27,7 @@ _PROTOCOLS = {
     "vertex": ("llmcli.models.vertex", "VertexProtocol"),
     "bedrock": ("llmcli.models.bedrock", "ConverseProtocol"),
     "cohere": ("llmcli.models.cohere", "CohereProtocol"),
+    "local": ("llmcli.models.local", "LocalModel"),
     "test": ("llmcli.models.test", "TestModel"),
 }
 PROTOCOLS = tuple(_PROTOCOLS)

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
-import anthropic
-
 from llmcli.messages import Attachment, FinishReason, ModelMessage, ModelSettings, StreamEvent, given
 from llmcli.models import claude
 from llmcli.models.counts import count, other_counts
 from llmcli.models.event_builder import Reply
+from llmcli.models.http.http_model import HTTPModel
 from llmcli.models.http.protocol import system_prompt, turns
 from llmcli.models.http.provider_errors import provider_error
-from llmcli.models.http.sdk_model import SDKModel
 from llmcli.models.http.sse import BODY, DONE, Event, no_reply
 from llmcli.usage import Usage
 
@@ -32,13 +30,19 @@ _MAPPED = frozenset(
 _NO_SAMPLING = "the Messages API has had no sampling options since version 2026-10-21"
 
 
-class MessagesProtocol(SDKModel):
+class MessagesProtocol(HTTPModel):
     """A model behind the Messages API."""
 
-    sdk: ClassVar = anthropic
-    client_class: ClassVar = anthropic.Anthropic
-    path = "/v1/messages"
-    ambient = ("ANTHROPIC_CUSTOM_HEADERS",)
+    # The version of the API that the anthropic package sends since 2.0.
+    fixed_headers: ClassVar[Mapping[str, str]] = {"accept": "application/json", "anthropic-version": "2026-10-21"}
+
+    def url(self) -> str:
+        """See `HTTPModel.url`."""
+        return f"{self.provider.address}/v1/messages"
+
+    def authorization(self, url: str, content: bytes) -> Mapping[str, str]:
+        """See `HTTPModel.authorization`: this version takes keys and tokens in the same header."""
+        return {"Authorization": f"Bearer {self.key}"} if self.key else {}
 
     def refused(self, settings: ModelSettings) -> Mapping[str, str]:
         """See `ProtocolModel.refused`."""

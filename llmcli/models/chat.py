@@ -6,16 +6,15 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
-
-import openai
+from urllib.parse import quote
 
 from llmcli.errors import SettingsError
 from llmcli.messages import Attachment, FinishReason, ModelMessage, ModelSettings, StreamEvent, given
 from llmcli.models.counts import count, other_counts, told_cost
 from llmcli.models.event_builder import Reply
+from llmcli.models.http.http_model import HTTPModel
 from llmcli.models.http.protocol import turns
 from llmcli.models.http.provider_errors import error_details, provider_error
-from llmcli.models.http.sdk_model import SDKModel
 from llmcli.models.http.sse import BODY, DONE, Event, no_reply
 from llmcli.usage import Usage
 
@@ -44,33 +43,29 @@ _MAPPED = frozenset(
 )
 
 
-class ChatProtocol(SDKModel):
+class ChatProtocol(HTTPModel):
     """A model behind Chat Completions."""
 
-    sdk: ClassVar = openai
-    client_class: ClassVar = openai.OpenAI
-    path = "/chat/completions"
-    ambient = ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_CUSTOM_HEADERS", "OPENAI_ADMIN_KEY")
+    fixed_headers: ClassVar[Mapping[str, str]] = {"accept": "application/json"}
+    path: ClassVar = "/chat/completions"
+    names_deployment: ClassVar = True  # whether Azure's older addresses name the deployment in the path
 
-    def root(self) -> str:
-        """See `SDKModel.root`: at Azure a deployment has an address of its own."""
-        if self._version and not self.provider.address.endswith("/models"):
-            return f"{self.provider.address}/openai{self._deployment}"
-        return self.provider.address
+    def url(self) -> str:
+        """See `HTTPModel.url`: an older address of Azure has a path and an API version of its own."""
+        address = self.provider.address
+        if not (version := self._version):
+            return address + self.path
+        if not address.endswith("/models"):
+            address += f"/openai/deployments/{quote(self.model, safe='')}" if self.names_deployment else "/openai"
+        return f"{address}{self.path}?api-version={quote(version, safe='')}"
 
-    def query(self) -> dict[str, object]:
-        """See `SDKModel.query`."""
-        return {"api-version": self._version} if self._version else {}
-
-    def key_headers(self) -> dict[str, object]:
-        """See `SDKModel.key_headers`: Azure has a header of its own for keys, but none for tokens, which are JWTs."""
-        if self._version and self.key and not self.key.startswith("eyJ"):
-            return {"Authorization": openai.omit, "api-key": self.key}
-        return super().key_headers()
-
-    @property
-    def _deployment(self) -> str:
-        return f"/deployments/{self.model}"
+    def authorization(self, url: str, content: bytes) -> Mapping[str, str]:
+        """See `HTTPModel.authorization`: Azure has a header of its own for keys, but none for tokens (JWTs)."""
+        if not self.key:
+            return {}
+        if self._version and not self.key.startswith("eyJ"):
+            return {"api-key": self.key}
+        return {"Authorization": f"Bearer {self.key}"}
 
     @property
     def _version(self) -> str | None:

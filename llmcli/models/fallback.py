@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 
 from llmcli.errors import FallbackExceptionGroup, ProviderError
-from llmcli.messages import AttemptFailed, ModelMessage, ModelSettings, Notice, StreamEvent
+from llmcli.messages import AttemptFailed, ModelMessage, ModelSettings, Notice, Progress, StreamEvent
 from llmcli.models import HTTPRequest, Model, build_model
 from llmcli.models.retry import with_retries
 
@@ -52,7 +52,7 @@ class FallbackModel(Model):
             try:
                 with closing(with_retries(model, messages, settings)) as events:
                     for event in events:
-                        begun = begun or not isinstance(event, Notice | AttemptFailed)
+                        begun = begun or not isinstance(event, Notice | Progress | AttemptFailed)
                         yield event
                 return
             except ProviderError as error:

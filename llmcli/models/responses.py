@@ -36,10 +36,7 @@ class ResponsesProtocol(ChatProtocol):
     """A model behind the Responses API."""
 
     path: ClassVar = "/responses"
-
-    @property
-    def _deployment(self) -> str:
-        return ""  # the model stands in the body alone
+    names_deployment: ClassVar = False
 
     def refused(self, settings: ModelSettings) -> Mapping[str, str]:
         """See `ProtocolModel.refused`."""

@@ -8,7 +8,7 @@ from collections.abc import Generator, Sequence
 from contextlib import closing
 
 from llmcli.errors import ProviderError
-from llmcli.messages import AttemptFailed, ModelMessage, ModelSettings, Notice, StreamEvent
+from llmcli.messages import AttemptFailed, ModelMessage, ModelSettings, Notice, Progress, StreamEvent
 from llmcli.models import Model
 
 __all__ = ["LONGEST_WAIT_S", "with_retries"]
@@ -28,7 +28,7 @@ def with_retries(model: Model, messages: Sequence[ModelMessage], settings: Model
         try:
             with closing(model.stream(messages, settings)) as events:
                 for event in events:
-                    begun = begun or not isinstance(event, (Notice, AttemptFailed))
+                    begun = begun or not isinstance(event, (Notice, Progress, AttemptFailed))
                     if begun or not attempt:  # a notice is said once
                         yield event
             return

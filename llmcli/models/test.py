@@ -24,7 +24,16 @@ import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 
 from llmcli.errors import NetworkError, UserError
-from llmcli.messages import FinishReason, ModelMessage, ModelRequest, ModelResponse, ModelSettings, StreamEvent
+from llmcli.messages import (
+    FinishReason,
+    ModelMessage,
+    ModelRequest,
+    ModelResponse,
+    ModelSettings,
+    StreamEvent,
+    SystemPromptPart,
+    UserPromptPart,
+)
 from llmcli.models import Model
 from llmcli.models.event_builder import Reply
 from llmcli.models.http.provider_errors import provider_error
@@ -150,7 +159,7 @@ def _last_prompt(messages: Sequence[ModelMessage]) -> str:
     request = next((message for message in reversed(messages) if isinstance(message, ModelRequest)), None)
     if request is None:
         return ""
-    return "\n\n".join(part.content for part in request.parts if part.part_kind == "user-prompt")
+    return "\n\n".join(part.text for part in request.parts if isinstance(part, UserPromptPart))
 
 
 def _estimate(messages: Sequence[ModelMessage], answer: str) -> Usage:
@@ -160,7 +169,8 @@ def _estimate(messages: Sequence[ModelMessage], answer: str) -> Usage:
         if isinstance(message, ModelResponse):
             response += _words(message.text)
         else:
-            request += sum(_words(part.content) for part in message.parts)
+            request += sum(_words(part.text) for part in message.parts if isinstance(part, UserPromptPart))
+            request += sum(_words(part.content) for part in message.parts if isinstance(part, SystemPromptPart))
     return Usage(1, request, response, request + response)
 
 

@@ -18,6 +18,7 @@ __all__ = [
     "key_for",
     "key_sources",
     "keys_in",
+    "run_key_command",
 ]
 
 
@@ -32,7 +33,8 @@ def key_for(row: Provider, environ: Mapping[str, str], given: str | None = None)
         if environ.get(name, "").strip():
             return clean_key(environ[name], name)
     if row.key_command:
-        return clean_key(_run_key_command(row), f"what providers.{row.name}.key_command printed")
+        printed = run_key_command(row.key_command, row.name, table := f"providers.{row.name}")
+        return clean_key(printed, f"what {table}.key_command printed")
     if not row.offline and (kept := read_keys(path := keys_path(environ)).get(row.name)):
         return clean_key(kept, f"{path} for {row.name}")
     if row.needs_key:
@@ -56,17 +58,18 @@ def key_sources(row: Provider, environ: Mapping[str, str]) -> list[str]:
     return found + ([str(path)] if row.name in read_keys(path) else [])
 
 
-def _run_key_command(row: Provider) -> str:
+def run_key_command(command: str, who: str, table: str) -> str:
+    """What a key_command prints. Raises SettingsError, which names `who` and the `table` of the settings file."""
     failed: str | None
     try:
-        command = shlex.split(row.key_command or "")
-        done = subprocess.run(command or ["false"], capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        words = shlex.split(command)
+        done = subprocess.run(words or ["false"], capture_output=True, text=True, stdin=subprocess.DEVNULL)
         failed = (done.stderr.strip() or f"exit code {done.returncode}") if done.returncode else None
     except (OSError, ValueError) as error:
         failed = str(error)
     if failed:
-        hint = f"run the command of providers.{row.name} in the settings file by hand"
-        raise SettingsError(f"{row.name}: key_command failed: {failed}", hint=hint, kind="credentials")
+        hint = f"run the command of {table} in the settings file by hand"
+        raise SettingsError(f"{who}: key_command failed: {failed}", hint=hint, kind="credentials")
     return done.stdout
 
 

@@ -83,8 +83,8 @@ class Provider:
 
     @property
     def offline(self) -> bool:
-        """Whether it is no vendor at all."""
-        return self.protocol == "test"
+        """Whether it is no vendor at all: the test models, and model files on this machine."""
+        return self.protocol in ("test", "local")
 
     @property
     def is_free(self) -> bool:
@@ -234,6 +234,10 @@ _COHERE = Provider(
 )
 # Where the vendor recommends Responses, one line more than a Chat Completions row: the protocol.
 _META = Provider("meta", "openai-responses", "https://api.meta.ai/v1", ("META_API_KEY",), models=("muse-spark-1.3",))
+# Model files on this machine; chat templates read the effort, where they know one.
+_LOCAL = Provider(
+    "local", "local", models=("smollm2",), user_field=None, effort_field="chat_template_kwargs.reasoning_effort"
+)
 
 _ROWS = (
     _OPENAI,
@@ -244,6 +248,7 @@ _ROWS = (
     _AZURE,
     _COHERE,
     _META,
+    _LOCAL,
     Provider("test", "test", models=("test", "echo", "markdown", "thinking", "slow", "cut", "error-429")),
     _chat(
         "alibaba", "https://dashscope-intl.aliyuncs.com/compatible-mode/v1", ("ALIBABA_API_KEY", "DASHSCOPE_API_KEY")

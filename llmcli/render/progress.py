@@ -7,7 +7,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
-from llmcli.messages import AttemptFailed, Notice, ReplyStart, StreamEvent, TextDelta, ThinkingDelta, UsageUpdate
+from llmcli.messages import (
+    AttemptFailed,
+    Notice,
+    Progress,
+    ReplyStart,
+    StreamEvent,
+    TextDelta,
+    ThinkingDelta,
+    UsageUpdate,
+)
 from llmcli.render.duration import whole_seconds
 from llmcli.render.live_rows import LiveRows
 from llmcli.render.region import cells
@@ -42,6 +51,7 @@ class Aside:
         self._live = LiveRows(stderr, self._rows)
         self._shown = False  # there may be live rows on the screen
         self._model = ""
+        self._doing = ""  # what it does until it answers
         self._since = 0.0  # when the wait began; the three below are on the same clock
         self._again_at = 0.0  # when the next try begins
         self._thinks_since: float | None = None  # None: no reasoning is under way
@@ -75,8 +85,10 @@ class Aside:
                 self._model, self._again_at = event.next_model, time.monotonic() + event.wait_s
         elif isinstance(event, UsageUpdate):
             self._told = (event.usage.details or {}).get("reasoning_tokens")
+        elif isinstance(event, Progress):
+            self._doing = event.text
         elif isinstance(event, ReplyStart):
-            self._model = event.served_by
+            self._model, self._doing = event.served_by, ""
 
     def _think(self, text: str, reply: _Reply) -> None:
         first = self._thinks_since is None
@@ -125,6 +137,8 @@ class Aside:
         parts = [self._model, whole_seconds(now - self._since)]
         if thinks_since is not None:
             parts[1:] = ["thinking", whole_seconds(now - thinks_since)]
+        elif self._doing:
+            parts.insert(1, self._doing)
         elif self._again_at > now:
             parts.append(f"next try in {whole_seconds(self._again_at - now + 1)}")
         said = " · ".join(parts)

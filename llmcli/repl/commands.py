@@ -169,7 +169,7 @@ def _undo(session: Session, argument: str) -> None:
     if not taken:
         raise UserError("there is nothing to take back")
     session.keep()
-    session.say(f"taken back: {_short(_prompt(taken).content)}")
+    session.say(f"taken back: {_short(_prompt(taken).text)}")
 
 
 def _copy(session: Session, argument: str) -> None:
@@ -296,7 +296,7 @@ def _exit(session: Session, argument: str) -> None:
 
 def _prompt(messages: Sequence[ModelMessage]) -> UserPromptPart:
     parts = [part for message in messages for part in message.parts if isinstance(part, UserPromptPart)]
-    return UserPromptPart("\n\n".join(part.content for part in parts), sum((part.attachments for part in parts), ()))
+    return UserPromptPart.of("\n\n".join(part.text for part in parts), sum((part.attachments for part in parts), ()))
 
 
 def _system_prompt(messages: Sequence[ModelMessage]) -> str | None:

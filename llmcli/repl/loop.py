@@ -127,4 +127,4 @@ def _turn(session: Session, text: str) -> None:
         run_command(session, text)
     else:
         words = "\n\n".join((*session.files, text.removeprefix("/") if text.startswith("//") else text))
-        session.send(UserPromptPart(words, tuple(session.attachments)))
+        session.send(UserPromptPart.of(words, tuple(session.attachments)))

@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from llmcli.history import dump_messages, load_messages
 from llmcli.messages import ModelMessage
 
 __all__ = ["Json", "decode", "encode", "insert_message", "read_message", "searched_text", "title_of"]
@@ -23,30 +24,13 @@ _FENCED_FILE = re.compile(r"[^\n]+:\n(`{3,})\n.*?\n?\1(?:\n\s*|\Z)", re.DOTALL)
 
 def encode(messages: Sequence[ModelMessage]) -> list[Json]:
     """Messages as JSON objects."""
-    try:
-        from llmcli.history import dump_messages
-    except ImportError:
-        found: list[Json] = [_adapter().dump_python(one, mode="json") for one in messages]
-        return found
-    found = json.loads(dump_messages(messages))
+    found: list[Json] = json.loads(dump_messages(messages))
     return found
 
 
 def decode(messages: Sequence[Json]) -> list[ModelMessage]:
     """Messages from JSON objects. Raises UserError for what is no message."""
-    try:
-        from llmcli.history import load_messages
-    except ImportError:
-        return [_adapter().validate_python(one) for one in messages]
     return load_messages(list(messages))
-
-
-def _adapter():  # until llmcli.history is there
-    from typing import Annotated
-
-    from pydantic import Field, TypeAdapter
-
-    return TypeAdapter(Annotated[ModelMessage, Field(discriminator="kind")])
 
 
 def searched_text(message: Mapping[str, Any]) -> str:

@@ -203,7 +203,7 @@ def branch(database: sqlite3.Connection, conversation_id: str) -> Branch:
     ).fetchone()
     if found is None:
         raise StoreError(f"the conversation {conversation_id} was deleted")
-    head, tip = found[:7], found[7]
+    name, tip = found[1], found[7]
     rows = database.execute(
         "WITH RECURSIVE path (id, parent, message) AS ("
         " SELECT id, parent, message FROM messages WHERE id = ?"
@@ -215,8 +215,8 @@ def branch(database: sqlite3.Connection, conversation_id: str) -> Branch:
     try:
         messages = [read_message(database, text) for _, text in rows]
     except (ValueError, RecursionError) as error:
-        raise StoreError(f"the conversation {head[1] or head[0]} cannot be read: {error}") from None
-    return Branch(*head[:7], [row for row, _ in rows], messages)
+        raise StoreError(f"the conversation {name or conversation_id} cannot be read: {error}") from None
+    return Branch(*found[:7], rows=[row for row, _ in rows], messages=messages)
 
 
 def mend(database: sqlite3.Connection) -> None:

@@ -1,4 +1,4 @@
-"""A protocol whose vendor has no SDK worth its weight: the request goes out over httpx2 as it is."""
+"""Send the request of a protocol over httpx2."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ from llmcli.models.http.sse import status_error
 
 
 class HTTPModel(ProtocolModel):
-    """A protocol names its `url` and its `authorization`; both may do what takes time, as they are asked late."""
+    """A protocol names its `url` and its `authorization`; both are called late, because they may use the network."""
 
-    signs: ClassVar = False  # whether authorization asks somebody else, or signs: a preview does neither
-    seconds = 600.0  # what the person allows between two reads, for those who ask
+    signs: ClassVar = False  # whether authorization() signs or uses the network; a dry run then shows `***`
+    fixed_headers: ClassVar[Mapping[str, str]] = {}  # sent with every request of the protocol, lower case
+    seconds = 600.0  # the timeout of a read, for calls that `authorization` makes
     _granted: frozenset[str] = frozenset()
 
     @abstractmethod
@@ -33,7 +34,7 @@ class HTTPModel(ProtocolModel):
 
     @abstractmethod
     def authorization(self, url: str, content: bytes) -> Mapping[str, str]:
-        """The headers that open it."""
+        """The headers with the credentials."""
 
     @property
     def secrets(self) -> frozenset[str]:
@@ -45,11 +46,11 @@ class HTTPModel(ProtocolModel):
     ) -> httpx2.Response:
         """See `ProtocolModel.send`."""
         self.seconds = settings.timeout
-        url, content = self.url(), json.dumps(body, ensure_ascii=False).encode()
+        url, content = self.url(), json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
         granted = {"Authorization": "***"} if transport and self.signs else self.authorization(url, content)
         self._granted = frozenset(word for value in granted.values() for word in value.split() if len(word) > 12)
-        headers = {"user-agent": f"llmcli/{__version__}", "content-type": "application/json"}
-        for more in (granted, self.headers):  # what the person asks for wins
+        headers = {"user-agent": f"llmcli/{__version__}", "content-type": "application/json", **self.fixed_headers}
+        for more in (granted, self.headers):  # the user's own headers win
             headers |= {name.lower(): value for name, value in more.items()}
         client: httpx2.Client = self.client(partial(http_client, self.provider.network, url), transport)
         with address_errors(self.id), interruptible_names():

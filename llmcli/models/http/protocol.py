@@ -96,8 +96,8 @@ class ProtocolModel(Model):
     def content(self, part: UserPromptPart) -> str | list[dict[str, Any]]:
         """A prompt: its text, or where there are any its files and its text."""
         if not part.attachments:
-            return part.content
-        return [*filter(None, map(self.attached, part.attachments)), self.said(part.content)]
+            return part.text
+        return [*filter(None, map(self.attached, part.attachments)), self.said(part.text)]
 
     def blocks(self, content: str | list[dict[str, Any]]) -> list[dict[str, Any]]:
         """The content of a turn for APIs that know it as a list only."""
@@ -139,7 +139,7 @@ class ProtocolModel(Model):
             raise NetworkError(f"{self.id}: an event of an unknown shape: {error}", kind="stream") from error
 
     def preview(self, messages: Sequence[ModelMessage], settings: ModelSettings) -> HTTPRequest:
-        """See `Model.preview`: the SDK builds the request, and a recorder takes the place of the network."""
+        """See `Model.preview`: a recorder takes the place of the network."""
         import httpx2
 
         settings, notes = self._fitting(settings, messages)
@@ -160,7 +160,7 @@ class ProtocolModel(Model):
         return HTTPRequest(request.method, str(url), headers, request.content.decode(), notes)
 
     def _whole_body(self, messages: Sequence[ModelMessage], settings: ModelSettings) -> dict[str, Any]:
-        return _merged(self.body(messages, settings), settings.extra)
+        return merged(self.body(messages, settings), settings.extra)
 
     def _fitting(
         self, settings: ModelSettings, messages: Sequence[ModelMessage]
@@ -168,9 +168,9 @@ class ProtocolModel(Model):
         """The settings without those that this API does not take, and a note for each that was dropped."""
         self.check(settings, messages)
         refused = self.refused(settings)
-        unset = vars(ModelSettings)
+        unset = ModelSettings()
         notes = tuple(f"{option(name)} is not sent: {why}" for name, why in refused.items())
-        return replace(settings, **{name: unset[name] for name in refused}), notes
+        return replace(settings, **{name: getattr(unset, name) for name in refused}), notes
 
     @property
     def secrets(self) -> frozenset[str]:
@@ -195,12 +195,12 @@ class ProtocolModel(Model):
             error.hint = f"{meant}Check the model's name and the address {public_address(row.address)}"
 
 
-def _merged(body: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+def merged(body: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
     """The body with further fields, merged into it at every depth."""
     both = dict(body)
     for name, value in more.items():
         inner = both.get(name)
-        both[name] = _merged(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
+        both[name] = merged(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
     return both
 
 
@@ -230,8 +230,8 @@ def turns(
                 found.append({"role": "assistant", "content": message.text})
             continue
         for part in message.parts:
-            if not isinstance(part, SystemPromptPart):
+            if isinstance(part, UserPromptPart):
                 found.append({"role": "user", "content": content(part)})
-            elif with_system and part.content.strip():
+            elif with_system and isinstance(part, SystemPromptPart) and part.content.strip():
                 found.append({"role": "system", "content": part.content})
     return found

@@ -76,7 +76,7 @@ def _document(who: str, content: bytes) -> list[dict[str, Any]]:
 
 def _stream(who: str, chunks: Iterable[bytes]) -> Iterator[Event]:
     broken, any_event = False, False
-    for name, text in _server_sent(chunks):
+    for name, text in server_sent(chunks):
         data = _object(text)
         if data is None and (not text or text.isspace()):
             continue
@@ -114,7 +114,7 @@ def _object(text: str) -> dict[str, Any] | None:
     return data if isinstance(data, dict) else None
 
 
-def _server_sent(chunks: Iterable[bytes]) -> Iterator[tuple[str, str]]:
+def server_sent(chunks: Iterable[bytes]) -> Iterator[tuple[str, str]]:
     """The name and the data of each event (HTML standard, 9.2), as UTF-8 whatever the headers say."""
     decoder = IncrementalNewlineDecoder(_UTF8("replace"), translate=True)
     rest = [""]  # of an event that is not whole yet, in pieces: one of many megabytes costs no more than its length
