@@ -216,7 +216,8 @@ def branch(database: sqlite3.Connection, conversation_id: str) -> Branch:
         messages = [read_message(database, text) for _, text in rows]
     except (ValueError, RecursionError) as error:
         raise StoreError(f"the conversation {name or conversation_id} cannot be read: {error}") from None
-    return Branch(*found[:7], rows=[row for row, _ in rows], messages=messages)
+    columns = dict(zip(("id", "name", "title", "model", "address", "created", "updated"), found, strict=False))
+    return Branch(**columns, rows=[row for row, _ in rows], messages=messages)
 
 
 def mend(database: sqlite3.Connection) -> None:

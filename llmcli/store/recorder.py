@@ -69,7 +69,8 @@ class Recorder:
         self.error = None  # what failed before may work now, and then the turns in between are saved too
         self._answered.clear()
         if self.recording.saves:
-            self._do(lambda: self._begin(start, list(earlier), request))
+            so_far = list(earlier)  # now: the conversation goes on while the thread waits
+            self._do(lambda: self._begin(start, so_far, request))
         elif self.recording.ledger:
             self._do(self._open_for_ledger)
 
@@ -87,7 +88,8 @@ class Recorder:
             return
         self._answered.set()
         done = threading.Event()
-        self._do(lambda: self._end(end, list(messages)), done)
+        followed = list(messages)
+        self._do(lambda: self._end(end, followed), done)
         if not done.wait(_WAIT_S):
             self.error = "the database did not answer"
 

@@ -43,7 +43,11 @@ def search(database: sqlite3.Connection, words: Sequence[str], limit: int = 20) 
         " ORDER BY x.message_id DESC",
         (*_parameters(terms), limit),
     )
-    return [Hit(*head[:5], *_snippet(head[5], terms)) for head in rows]
+    hits = []
+    for conversation, name, title, role, date, text in rows:
+        snippet, marks = _snippet(text, terms)
+        hits.append(Hit(conversation, name, title, role, date, snippet, marks))
+    return hits
 
 
 def _found_by(terms: Sequence[str]) -> str:
