@@ -31,6 +31,7 @@ __all__ = [
     "limits_of",
     "model_settings",
     "open_conversation",
+    "price_of",
     "text_of",
     "wants_session",
 ]
@@ -68,7 +69,7 @@ def open_conversation(config: Config, model_name: str, console: Console, *, lazy
         settings=model_settings(config),
         system=text_of(system, "--system", console.stdin) if system else None,
         limits=limits_of(config),
-        price=_price(config),
+        price=price_of(config),
     )
 
 
@@ -171,7 +172,9 @@ def limits_of(config: Config) -> Budget:
     return Budget(usage, one.max_cost, one.allow_unknown_cost)
 
 
-def _price(config: Config) -> Price:
+def price_of(config: Config) -> Price:
+    """The function that gives the USD for a usage; it loads the price list when it is first called."""
+
     def price(model: str, usage: Usage) -> float | None:
         from llmcli.providers.prices import cost_of
 

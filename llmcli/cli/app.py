@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from llmcli import __version__
-from llmcli.cli.completion import SCRIPTS, complete_model
+from llmcli.cli.completion import SCRIPTS, complete_conversation, complete_model
 from llmcli.cli.typer_ext import (
     AskCommand,
     DefaultGroup,
@@ -25,6 +25,8 @@ from llmcli.spelling import find_close
 
 COMMANDS = {
     "chat": ("llmcli.cli.chat", "Hold an interactive session."),
+    "log": ("llmcli.cli.log", "Saved conversations: list, show, search, delete, export."),
+    "usage": ("llmcli.cli.usage", "Tokens and cost of all prompts."),
     "models": ("llmcli.cli.models", "Known models: context window and estimated price."),
     "providers": ("llmcli.cli.providers", "Providers: prefix, aliases, address, key variables."),
     "config": ("llmcli.cli.config", "Settings: what is in force, and where it comes from."),
@@ -35,7 +37,7 @@ COMMANDS = {
 }
 """Each command: the module that holds it as `app`, and the line of help that `llmcli --help` shows."""
 
-RESERVED = ("log", "logs", "usage", "templates", "batch", "tools", "local", "doctor", "man")
+RESERVED = ("templates", "batch", "tools", "local", "doctor", "man")
 """Names of commands that this version does not have: such a word is not sent as a prompt."""
 
 # Words that are commands in comparable tools, and the command to use here.
@@ -95,7 +97,9 @@ def _misspelled(options: Mapping[str, Any]) -> UserError | None:
     return UserError(f"{word}: {meant}", hint=send)
 
 
-vars(_ask)["__signature__"] = settings_signature(lambda meta: True, {"model": complete_model})
+vars(_ask)["__signature__"] = settings_signature(
+    lambda meta: True, {"model": complete_model, "conversation": complete_conversation}
+)
 
 app = new_app(
     _ask,

@@ -16,7 +16,7 @@ from pathlib import Path
 from llmcli.providers.lookup import models_like
 from llmcli.providers.table import PROVIDERS
 
-__all__ = ["SCRIPTS", "complete_model", "complete_provider", "script"]
+__all__ = ["SCRIPTS", "complete_conversation", "complete_model", "complete_provider", "script"]
 
 SCRIPTS = {"bash": "llmcli.bash", "zsh": "llmcli.zsh", "fish": "llmcli.fish", "powershell": "llmcli.ps1"}
 
@@ -30,6 +30,19 @@ def complete_provider(incomplete: str) -> list[str]:
     """The prefixes and aliases that begin like `incomplete`."""
     names = (name for row in PROVIDERS.values() for name in row.names)
     return [name for name in names if name.startswith(incomplete)]
+
+
+def complete_conversation(incomplete: str) -> list[str]:
+    """The names of saved conversations that begin like `incomplete`, and the IDs from 4 digits on."""
+    from llmcli.errors import LlmcliError
+    from llmcli.store.database import reading
+    from llmcli.store.find import matching_names
+
+    try:
+        with reading() as database:
+            return matching_names(database, incomplete) if database else []
+    except LlmcliError:
+        return []
 
 
 def script(shell: str) -> str:

@@ -50,7 +50,7 @@ class Meta:
         self.complete = complete
         """Which completion the shell offers: "model", or None."""
         self.table = table
-        """The table of the settings file that may hold it: "" for the top level, "defaults", "limits", "privacy"; None: no."""
+        """The table of the settings file that may hold it: "defaults", "limits", "privacy", "": top level; None: no."""
         self.env = env
         """Whether `LLMCLI_<NAME>` sets it."""
         self.chat = chat
