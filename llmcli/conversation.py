@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import closing
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from llmcli.budget import Budget, Meter, Price, no_price, size_of
-from llmcli.errors import LlmcliError, UsageLimitExceeded
+from llmcli.errors import LlmcliError, UsageLimitExceeded, UserError
 from llmcli.messages import (
     FinishReason,
     ModelMessage,
     ModelRequest,
     ModelResponse,
     ModelSettings,
+    Repair,
     ReplyStart,
     StreamEnd,
     StreamEvent,
@@ -29,6 +31,9 @@ from llmcli.messages import (
 from llmcli.models import HTTPRequest, Model
 from llmcli.models.retry import with_retries
 from llmcli.usage import Usage
+
+if TYPE_CHECKING:
+    from llmcli.schema import Fault, Shape
 
 __all__ = ["Conversation"]
 
@@ -93,6 +98,7 @@ class Conversation:
         self.model = model
         self.settings = settings or ModelSettings()
         self.system = system
+        self.shape: Shape | None = None
         self.limits = limits or Budget()
         self.price = price
         self.messages: list[ModelMessage] = []
@@ -137,6 +143,35 @@ class Conversation:
                 response = partial.response(reason)
                 self.messages += [request, response]
                 self.replies.append((partial.served_by, meter.used(response)))
+
+    def ask(self, prompt: str | UserPromptPart, repairs: int = 1) -> Generator[StreamEvent]:
+        """`send`, and ask again, up to `repairs` times, where the whole reply does not fit `shape`.
+
+        Each fault is passed on as a Repair. A reply that is cut, refused or interrupted is not repaired; nor is one
+        where a limit forbids another request. All requests and replies stay in `messages`.
+        """
+        yield from self.send(prompt)
+        for attempt in range(2, repairs + 2):
+            fault = self._fault()
+            if fault is None:
+                return
+            again = f"The reply does not fit the schema. {fault.message}\n\nAnswer again, with the corrected JSON only."
+            try:
+                self._meter([*self.messages, self._request(again)])
+            except (UsageLimitExceeded, UserError):
+                return
+            yield Repair(f"the reply does not fit the schema: {fault.message}; asking again", attempt)
+            yield from self.send(again)
+
+    def _fault(self) -> Fault | None:
+        """Why the last reply does not fit; None where it does, or is not whole."""
+        last = self.messages[-1] if self.messages else None
+        if self.shape is None or not isinstance(last, ModelResponse) or last.finish_reason != "stop":
+            return None
+        from llmcli.schema import Fault
+
+        found = self.shape.judge(last.text)
+        return found if isinstance(found, Fault) else None
 
     def _meter(self, messages: list[ModelMessage]) -> Meter:
         """What watches over the reply. Raises UsageLimitExceeded and UserError where it must not be asked for."""

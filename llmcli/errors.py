@@ -44,6 +44,7 @@ __all__ = [
     "UsageLimitExceeded",
     "UserError",
     "causes_of",
+    "internal_error",
 ]
 
 
@@ -63,6 +64,17 @@ class LlmcliError(Exception):
         self.reason = reason
         """What tells errors of one kind apart, for the table of hints; not shown."""
         self.status: int | None = None
+
+
+def internal_error(error: Exception) -> LlmcliError:
+    """The error for an exception that no code expected: a bug of llmcli, or memory that ran out."""
+    if isinstance(error, LlmcliError):
+        return error
+    found = LlmcliError(
+        f"internal error: {type(error).__name__}: {error}", hint="please report it, with what --debug prints"
+    )
+    found.__cause__ = error
+    return found
 
 
 class UserError(LlmcliError):

@@ -8,7 +8,7 @@ import os
 import re
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from llmcli.budget import Budget, Price
 from llmcli.config.load import Config
@@ -25,6 +25,9 @@ from llmcli.secrets import public_address
 from llmcli.spelling import find_close
 from llmcli.usage import Usage, UsageLimits
 
+if TYPE_CHECKING:
+    from llmcli.schema import Shape
+
 __all__ = [
     "chained",
     "choose_model",
@@ -32,6 +35,7 @@ __all__ = [
     "model_settings",
     "open_conversation",
     "price_of",
+    "shape_of",
     "text_of",
     "wants_session",
 ]
@@ -48,6 +52,11 @@ def wants_session(config: Config, console: Console) -> bool:
         or settings.attach
         or settings.json
         or settings.extract
+        or settings.get
+        or settings.choice
+        or settings.out
+        or settings.template
+        or settings.print
         or settings.dry_run
         or settings.no_input
     )
@@ -62,18 +71,46 @@ def open_conversation(config: Config, model_name: str, console: Console, *, lazy
     """
     console.secrets.add(*keys_in(os.environ, config.providers))
     _check(config.settings)
+    shape = shape_of(config.settings)
     model = choose_model(config, model_name, console, lazy=lazy)
     system = config.settings.system
-    return Conversation(
+    conversation = Conversation(
         model,
-        settings=model_settings(config),
+        settings=model_settings(config, shape),
         system=text_of(system, "--system", console.stdin) if system else None,
         limits=limits_of(config),
         price=price_of(config),
     )
+    conversation.shape = shape
+    return conversation
 
 
-def model_settings(config: Config) -> ModelSettings:
+def shape_of(settings: Settings) -> Shape | None:
+    """The shape that the reply must have; None where no option asks for one. Raises UserError."""
+    if settings.schema is not None and settings.choice is not None:
+        raise UserError("--schema and --choice exclude each other")
+    if settings.extract and (settings.schema is not None or settings.choice is not None):
+        raise UserError("--extract excludes --schema and --choice", hint="--get FIELD prints one value of the JSON")
+    if settings.choice is not None:
+        if settings.get is not None:
+            raise UserError("--get and --choice exclude each other: a choice is one word")
+        from llmcli.schema import choice
+
+        return choice(settings.choice.split(","))
+    if settings.schema is None:
+        for name in ("get", "schema_multi"):
+            if getattr(settings, name):
+                raise UserError(f"{flag(name)} needs --schema", hint="for example: --schema 'name, age int'")
+        return None
+    from llmcli.schema import shape_from
+
+    shape = shape_from(settings.schema, multi=settings.schema_multi)
+    if settings.get is not None:
+        shape.check_path(settings.get)
+    return shape
+
+
+def model_settings(config: Config, shape: Shape | None = None) -> ModelSettings:
     """The settings of every request. Raises UserError."""
     settings = config.settings
     return ModelSettings(
@@ -86,6 +123,8 @@ def model_settings(config: Config) -> ModelSettings:
         effort=settings.effort,
         user_id=settings.user_id,
         timeout=settings.timeout,
+        schema=shape.sent if shape else None,
+        schema_name=shape.name if shape else "reply",
         retries=settings.retries,
         lenient=settings.lenient,
         extra=dict(map(_key_value, settings.option)),
@@ -130,11 +169,11 @@ def _moves_on(reasons: frozenset[str | int], error: ProviderError) -> bool:
 
 def _model(config: Config, name: str, key: str | None, console: Console, *, lazy: bool, first: bool) -> Model:
     found = _found(config, name, key, console)
-    if lazy and not found.row.offline:
+    if lazy and not found.endpoint.provider.offline:
         from llmcli.models.lazy import LaterModel
 
         return LaterModel(found)
-    if first and not config.settings.dry_run and found.row.address.startswith("https:"):
+    if first and not config.settings.dry_run and found.endpoint.address.startswith("https:"):
         from llmcli.models.http.preconnect import connecting
 
         found = connecting(found, config.settings.timeout)
@@ -190,7 +229,8 @@ def text_of(value: str, option: str, stdin: Stdin) -> str:
 
 def _check(settings: Settings) -> None:
     """Refuse text that is not UTF-8, numbers that are not finite, and options that exclude each other."""
-    words = (*settings.prompt, settings.model, settings.system, settings.user_id, *settings.stop)
+    words = [*settings.prompt, *settings.stop, settings.model, settings.system, settings.user_id]
+    words += [settings.schema, settings.get, settings.choice]
     for word in filter(None, words):
         if place := _LONE.search(word):
             raise UserError(f"not UTF-8: the byte at position {place.start()} of {word!r}")

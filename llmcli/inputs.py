@@ -57,11 +57,18 @@ class Stdin:
             raise UserError(f"cannot read stdin: {error.strerror}") from error
 
 
-def read_prompt(words: Sequence[str], files: Sequence[str], stdin: Stdin, tell: Callable[[str], None]) -> str:
+def read_prompt(
+    words: Sequence[str],
+    files: Sequence[str],
+    stdin: Stdin,
+    tell: Callable[[str], None],
+    fill: Callable[[str], str] = str,
+) -> str:
     """Files first, each named and fenced; then the words; then a blank line and stdin, where it is no terminal.
 
     `-` as the only word, or no word at all, takes stdin as the prompt; `-` as a file takes it as a file.
-    `tell` gets a line for the person when stdin stays silent. Raises UserError where nothing is left to send.
+    `tell` gets a line for the person when stdin stays silent. `fill` puts words and stdin into a prompt file. Raises
+    UserError where nothing is left to send.
     """
 
     def waiting() -> None:
@@ -74,6 +81,7 @@ def read_prompt(words: Sequence[str], files: Sequence[str], stdin: Stdin, tell: 
     elif stdin.free and not stdin.is_terminal:
         piped = _decoded(stdin.read("the prompt", waiting if said or files else None), "stdin")
         said = "\n\n".join(filter(None, (said, piped)))
+    said = fill(said)
     if not said.strip() and not files:
         raise UserError("the prompt is empty; nothing was sent", hint='say something: llmcli "..."')
     return "\n\n".join(filter(None, (*blocks, said)))

@@ -360,6 +360,17 @@ class Notice:
 
 
 @dataclass(slots=True)
+class Repair:
+    """A whole reply does not fit the schema, and the model is asked again: `attempt` counts from 2.
+
+    `text` describes the fault for the user. The events of the next reply follow.
+    """
+
+    text: str
+    attempt: int
+
+
+@dataclass(slots=True)
 class Progress:
     """What the model does before its reply begins, for example "loading 98 MB"; the next one replaces it."""
 
@@ -399,6 +410,7 @@ StreamEvent = (
     | Source
     | UsageUpdate
     | Notice
+    | Repair
     | Progress
     | AttemptFailed
     | StreamEnd

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
-__all__ = ["config_folder", "data_folder", "data_path", "private_file", "state_path"]
+__all__ = ["config_folder", "data_folder", "data_path", "private_file", "replace_file", "state_path"]
 
 
 def private_file(kind: Literal["data", "state"], name: str, environ: Mapping[str, str] = os.environ) -> Path:
@@ -55,3 +56,29 @@ def config_folder(environ: Mapping[str, str]) -> Path:
     from platformdirs import user_config_path
 
     return user_config_path("llmcli")
+
+
+def replace_file(path: Path, content: bytes, mode: int = 0o600) -> None:
+    """Write a file whole or not at all, with these permissions whatever the umask; a symbolic link stays.
+
+    Its folder is made, readable by its owner alone, where it is missing. Raises OSError; the old file is then as it
+    was.
+    """
+    import tempfile
+
+    path = Path(os.path.realpath(path))
+    if not path.parent.is_dir():
+        path.parent.mkdir(parents=True)
+        path.parent.chmod(0o700)
+    number, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem[:50]}-")
+    try:
+        with open(number, "wb") as file:
+            os.chmod(name, mode)
+            file.write(content)
+            file.flush()
+            os.fsync(number)
+        os.replace(name, path)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(name)
+        raise

@@ -6,13 +6,16 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from llmcli import __version__
 from llmcli.errors import FallbackExceptionGroup, Interrupted, LlmcliError, ProviderError
 from llmcli.messages import AttemptFailed, ModelResponse, StreamEvent, TextDelta
 from llmcli.secrets import Secrets
 from llmcli.usage import Usage
+
+if TYPE_CHECKING:
+    from llmcli.schema import Fit
 
 __all__ = ["FORMAT_VERSION", "Result"]
 
@@ -35,8 +38,10 @@ class Result:
     error: LlmcliError | None = None
     output: str | None = None
     """What stdout gets in the place of the text, where a part of the reply was asked for."""
-    data: Any = None
-    """The reply as JSON, where a schema was asked for."""
+    fit: Fit | None = None
+    """The reply as JSON, where it fits the schema that was asked for."""
+    earlier: list[ModelResponse] = field(default_factory=list)
+    """Whole replies of the same turn that another request followed."""
     conversation_id: str | None = None
     first_text_s: float | None = None
     """Seconds from the start to the first text."""
@@ -67,17 +72,28 @@ class Result:
             self.attempts.append(error.last if isinstance(error, FallbackExceptionGroup) else error)
 
     @property
+    def data(self) -> Any:
+        """The reply as Python holds its JSON; None where no schema was asked for, or it does not fit."""
+        return self.fit.data if self.fit else None
+
+    @property
+    def usage(self) -> Usage:
+        """The usage of all replies of the turn, as told."""
+        replies = [*self.earlier, self.response] if self.response else self.earlier
+        return sum((one.usage for one in replies), Usage())
+
+    @property
     def cost_usd(self) -> float | None:
-        """What the reply cost in USD, as told or by estimate; None where the price or the tokens are not known."""
-        response = self.response
-        if response is None or response.served_by is None:
-            return None
-        return self.price(response.served_by, response.usage)
+        """What the replies cost in USD, as told or by estimate; None where a price or the tokens are not known."""
+        replies = [*self.earlier, self.response] if self.response else self.earlier
+        costs = [self.price(one.served_by, one.usage) if one.served_by else None for one in replies]
+        known = [cost for cost in costs if cost is not None]
+        return sum(known) if known and len(known) == len(costs) else None
 
     def as_json(self) -> dict[str, Any]:
         """The object of `--format json`; see `docs/reply.schema.json`."""
         response = self.response
-        usage = response.usage if response else None
+        usage = self.usage
         unanswered = "interrupted" if isinstance(self.error, Interrupted) else "error"
         return {
             "format_version": FORMAT_VERSION,
@@ -93,11 +109,11 @@ class Result:
             "data": self.data,
             "finish_reason": response.finish_reason if response else unanswered,
             "usage": {
-                "requests": usage.requests if usage else 0,
-                "request_tokens": usage.request_tokens if usage else None,
-                "response_tokens": usage.response_tokens if usage else None,
-                "total_tokens": usage.total_tokens if usage else None,
-                "details": usage.details if usage else None,
+                "requests": usage.requests,
+                "request_tokens": usage.request_tokens,
+                "response_tokens": usage.response_tokens,
+                "total_tokens": usage.total_tokens,
+                "details": usage.details,
             },
             "cost_usd": self.cost_usd,
             "attempts": [{"model": error.model, "error": self._told(error)} for error in self.attempts],

@@ -23,6 +23,7 @@ from llmcli.result import Result
 from llmcli.secrets import public_address
 from llmcli.store.recorder import Recorder, Recording
 from llmcli.store.turns import TurnEnd, TurnStart
+from llmcli.usage import Usage
 
 __all__ = ["Resumed", "Saver", "limit_cost", "resume"]
 
@@ -50,7 +51,7 @@ class Resumed:
         """
         model = conversation.model.members[0]
         address = public_address(model.address)
-        chosen = "option" in (config.sources["model"], config.sources["base_url"])
+        chosen = {"option", "prompt file"} & {config.sources["model"], config.sources["base_url"]}
         if self.address and address != self.address and not chosen:
             raise UserError(
                 f"this conversation was held with {self.address}, and {model.id} is at {address or 'no address'} now;"
@@ -59,7 +60,7 @@ class Resumed:
             )
         conversation.messages[:] = self.messages
         if self.messages:
-            if config.sources["system"] == "option":
+            if config.sources["system"] in ("option", "prompt file"):
                 conversation.instruct(conversation.system)
             else:
                 conversation.system = system_prompt(self.messages)
@@ -218,13 +219,14 @@ class Saver:
         finally:
             events.close()
 
-    def end(self, conversation: Conversation, before: int, result: Result, *, with_cost: bool) -> None:
+    def end(self, conversation: Conversation, before: int, replies: int, result: Result, *, with_cost: bool) -> None:
         """The turn is over: write what followed the request, message `before` of the conversation.
 
+        `replies` is the number of replies that the conversation had before.
         Without `with_cost`, a cost that takes the price list is estimated later.
         """
         recorder = self.recorder
-        recorder.end(_turn_end(conversation, result, with_cost), conversation.messages[before + 1 :])
+        recorder.end(_turn_end(conversation, replies, result, with_cost), conversation.messages[before + 1 :])
         if recorder.recording.saves and not recorder.error:
             result.conversation_id = recorder.recording.conversation_id
 
@@ -243,7 +245,7 @@ class Saver:
                 _prune(self._keep)
 
 
-def _turn_end(conversation: Conversation, result: Result, with_cost: bool) -> TurnEnd:
+def _turn_end(conversation: Conversation, before: int, result: Result, with_cost: bool) -> TurnEnd:
     error = result.error
     told = (
         {"kind": error.kind, "status": error.status, "message": result.secrets.redact(error.message)} if error else None
@@ -258,11 +260,16 @@ def _turn_end(conversation: Conversation, result: Result, with_cost: bool) -> Tu
     members = {one.id: one for one in conversation.model.members}
     if answered := members.get(response.served_by):
         end.address = public_address(answered.address)
-    used = conversation.replies[-1][1] if conversation.replies else response.usage
-    if used.cost is not None:
+    replies = conversation.replies[before:]  # more than one after a repair, or with tools
+    used = sum((usage for _, usage in replies), Usage()) if replies else response.usage
+    if len(replies) > 1:
+        end.usage = replace(used, estimated=False)
+    if replies and all(usage.cost is not None for _, usage in replies):
         end.cost_usd, end.cost_is_told = used.cost, True
     elif with_cost:
-        end.cost_usd = conversation.price(response.served_by, used)
+        costs = [conversation.price(model, usage) for model, usage in replies]
+        known = [cost for cost in costs if cost is not None]
+        end.cost_usd = sum(known) if known and len(known) == len(costs) else None
     elif used.is_whole:
         end.priced = used
     return end

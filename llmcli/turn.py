@@ -5,11 +5,12 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable
 from contextlib import closing, nullcontext
+from typing import TYPE_CHECKING
 
 from llmcli.config.load import Config
 from llmcli.console import Console
 from llmcli.conversation import Conversation
-from llmcli.errors import ClosedPipe, Interrupted, LlmcliError, ProviderError, Stopped, UserError
+from llmcli.errors import ClosedPipe, Interrupted, LlmcliError, ProviderError, Stopped, UserError, internal_error
 from llmcli.hints import add_hint
 from llmcli.messages import ModelResponse, UserPromptPart
 from llmcli.render import Aside, Renderer, make_renderer, show
@@ -18,6 +19,9 @@ from llmcli.result import Result
 from llmcli.saving import Saver, limit_cost
 from llmcli.signals import one_interrupt
 from llmcli.verdict import judge
+
+if TYPE_CHECKING:
+    from llmcli.schema import Shape
 
 __all__ = ["check_secrets", "exchange", "fail", "progress_for", "run", "shows_cost"]
 
@@ -37,17 +41,18 @@ def run(
     `model` is the model as the person named it. In a session, hints name its commands, Ctrl-C is no error, and may be
     pressed again where drawing the end of the reply takes long.
     """
+    settings = config.settings
     result = Result(model, conversation.price, secrets=console.secrets)
-    renderer = make_renderer(config.settings, model, console)
-    before = len(conversation.messages)
+    renderer = make_renderer(settings, model, console, partial=conversation.shape is not None)
+    before = len(conversation.messages), len(conversation.replies)
     exchange(conversation, prompt, renderer, progress_for(config, console), result, config, saver)
     console.secrets.add(*conversation.model.secrets)  # tokens come with the request
 
     def save() -> None:
         if saver:
-            saver.end(conversation, before, result, with_cost=shows_cost(config, console))
+            saver.end(conversation, *before, result, with_cost=shows_cost(config, console))
 
-    _judge(result, renderer, config, console, in_session, save)
+    _judge(result, renderer, config, console, in_session, save, shape=conversation.shape)
     if saver and not isinstance(result.error, ClosedPipe):
         saver.report()
     return result
@@ -65,7 +70,7 @@ def fail(error: LlmcliError, config: Config, console: Console, *, model: str) ->
     """Report an error that came before anything was sent, in the format that was asked for."""
     result = Result(model, secrets=console.secrets)
     result.close(None, error)
-    _judge(result, make_renderer(config.settings, model, console), config, console, False, lambda: None)
+    _judge(result, make_renderer(config.settings, model, console), config, console, in_session=False)
     return result
 
 
@@ -95,12 +100,12 @@ def exchange(
     saver: Saver | None = None,
 ) -> None:
     """Show the reply as it arrives, and close `result` with the reply and the error that ended it, if any."""
-    before = len(conversation.replies)
+    replies, before = len(conversation.replies), len(conversation.messages)
     error: LlmcliError | None = None
     result.secrets.add(*conversation.model.secrets)
     try:
         limit_cost(conversation, config)
-        sent = conversation.send(prompt)
+        sent = conversation.ask(prompt, config.settings.repair)
         if saver:
             saver.begin(conversation, prompt, result.model)
             sent = saver.following(sent)
@@ -108,14 +113,24 @@ def exchange(
             show(events, renderer, progress, result)
     except KeyboardInterrupt as stop:
         error = Interrupted.by(stop)
-    except LlmcliError as caught:
-        error = caught
-    response = conversation.messages[-1] if len(conversation.replies) > before else None
-    result.close(response if isinstance(response, ModelResponse) else None, error)
+    except Exception as caught:  # noqa: BLE001 - a session survives every exception, and a script gets its object
+        error = internal_error(caught)
+    if len(conversation.replies) > replies:
+        new = [one for one in conversation.messages[before:] if isinstance(one, ModelResponse)]
+        result.earlier = new[:-1]
+        result.close(new[-1], error)
+    else:
+        result.close(None, error)
 
 
 def _judge(
-    result: Result, renderer: Renderer, config: Config, console: Console, in_session: bool, save: Callable[[], None]
+    result: Result,
+    renderer: Renderer,
+    config: Config,
+    console: Console,
+    in_session: bool,
+    save: Callable[[], None] = lambda: None,
+    shape: Shape | None = None,
 ) -> None:
     """Judge the reply, save it, show its end, and report on stderr."""
     settings = config.settings
@@ -125,8 +140,11 @@ def _judge(
             result.response,
             extract=settings.extract and not in_session,
             allow_incomplete=settings.allow_incomplete,
+            shape=shape,
+            get=settings.get,
         )
         result.error, result.output, notes = verdict.error, verdict.output, verdict.notes
+        result.fit = verdict.fit
     if result.error:
         add_hint(result.error, in_session=in_session)
     save()  # before the end is shown, which holds the ID of the conversation
@@ -152,8 +170,8 @@ def _show_end(result: Result, renderer: Renderer, in_session: bool) -> None:
         raise
     except KeyboardInterrupt as stop:
         result.error = result.error or Interrupted.by(stop)
-    except LlmcliError as error:
-        result.error = result.error or error
+    except Exception as error:  # noqa: BLE001 - see `exchange`
+        result.error = result.error or internal_error(error)
 
 
 def _say(error: LlmcliError, result: Result, config: Config, console: Console, in_session: bool) -> None:

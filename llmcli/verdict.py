@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from llmcli.errors import IncompleteReply, LlmcliError, NetworkError, ReplyMismatch
 from llmcli.messages import ModelResponse
+
+if TYPE_CHECKING:
+    from llmcli.schema import Fit, Shape
 
 __all__ = ["Verdict", "closed_code_block", "judge"]
 
@@ -21,10 +25,22 @@ class Verdict:
     """What is no error, but worth a line on stderr."""
     output: str | None = None
     """What stdout gets in the place of the text, where a part of the reply was asked for."""
+    fit: Fit | None = None
+    """The reply as JSON, where it fits the schema that was asked for."""
 
 
-def judge(response: ModelResponse, *, extract: bool = False, allow_incomplete: bool = False) -> Verdict:
-    """Judge a reply that no error ended. `extract` asks for its first code block; see cli.md on exit codes 7 and 9."""
+def judge(
+    response: ModelResponse,
+    *,
+    extract: bool = False,
+    allow_incomplete: bool = False,
+    shape: Shape | None = None,
+    get: str | None = None,
+) -> Verdict:
+    """Judge a reply that no error ended.
+
+    `extract` asks for its first code block, `shape` for JSON that fits it, and `get` for one value of that.
+    """
     verdict = Verdict(_shortfall(response))
     if isinstance(verdict.error, IncompleteReply) and allow_incomplete:
         verdict.notes.append(verdict.error.message)
@@ -35,7 +51,24 @@ def judge(response: ModelResponse, *, extract: bool = False, allow_incomplete: b
         verdict.output = closed_code_block(response.text)
         if verdict.output is None:
             verdict.error = ReplyMismatch("the reply has no fenced code block that is closed")
+    if shape and verdict.error is None:
+        _judge_json(response.text, shape, get, verdict)
     return verdict
+
+
+def _judge_json(text: str, shape: Shape, get: str | None, verdict: Verdict) -> None:
+    from llmcli.schema import Fit
+
+    found = shape.judge(text)
+    if isinstance(found, Fit):
+        verdict.fit = found
+        output = found.get(get) if get else found.printed
+        if isinstance(output, str):
+            verdict.output = f"{output}\n"
+            return
+        found = output
+    what = "" if found.rule == "get" else "the reply does not fit the schema: "
+    verdict.error = ReplyMismatch(f"{what}{found.message}")
 
 
 def _shortfall(response: ModelResponse) -> LlmcliError | None:

@@ -15,7 +15,6 @@ import pytest
 from llmcli.messages import ModelRequest, ModelSettings, TextDelta, UserPromptPart
 from llmcli.models import FoundModel, find_model
 from llmcli.models.http import preconnect as ahead
-from llmcli.providers.network import Network
 from llmcli.providers.table import PROVIDERS
 from tests.certificates import Authority
 from tests.command import llmcli
@@ -49,7 +48,7 @@ def secure(authority: Authority) -> Iterator[FakeProvider]:
 
 def found(address: str, authority: Authority, proxy: str = "none") -> FoundModel:
     """A model that is not built yet."""
-    row = replace(PROVIDERS["openai"], network=Network(proxy, ca_file=str(authority.file)))
+    row = replace(PROVIDERS["openai"], proxy=(proxy, "--proxy"), ca_file=(str(authority.file), "--ca-file"))
     return find_model("openai:m", providers={row.name: row}, environ=environment("openai", address))
 
 

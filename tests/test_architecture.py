@@ -28,7 +28,8 @@ FLOORS = (
     ("llmcli.repl", "llmcli.batch", "llmcli.agent"),
     ("llmcli.turn",),
     ("llmcli.saving",),
-    ("llmcli.factory", "llmcli.hints"),
+    ("llmcli.factory", "llmcli.hints", "llmcli.permission"),
+    ("llmcli.confirm",),
     ("llmcli.console",),
     (
         *("llmcli.conversation", "llmcli.attachments", "llmcli.template", "llmcli.render"),

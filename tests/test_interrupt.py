@@ -164,7 +164,7 @@ main()
     "module",
     [
         *("llmcli.cli.app", "typer.core", "llmcli.config.settings", "llmcli.cli.ask", "llmcli.config.load", "pydantic"),
-        *("llmcli.models.chat", "httpx2", "ssl", "openai", "openai._client", "openai._base_client"),
+        *("llmcli.models.chat", "httpx2", "ssl", "httpcore2", "llmcli.models.http.client"),
     ],
 )
 def test_ctrl_c_during_start_up(provider: FakeProvider, module: str) -> None:

@@ -67,7 +67,9 @@ def streamed(pieces: Iterable[str], layout: Layout, terminal: Terminal, *, frame
     for piece in pieces:
         document.feed(piece)
         if next(wanted, True):
-            final = document.final(terminal.columns)
+            final = []
+            while found := document.final(terminal.columns):
+                final += found
             region.draw(document.open(terminal.columns, terminal.height), final)
     region.draw((), document.rest(terminal.columns))
 
@@ -125,6 +127,7 @@ WORDS = (
         "&#10;",
     ),
     *("1.", "-", "#", "\u202e", "<!-- c -->", "❤️", "\\", "&amp;"),
+    *("$a*b*$", "$|x|$", "$5", "$", "\\(a_b_\\)", "\\[x", "y\\]", "$$", "$$z$$", "\ufdd0"),
 )
 words = st.lists(st.sampled_from(WORDS), min_size=1, max_size=9).map(" ".join)
 starts = st.sampled_from(
@@ -163,6 +166,12 @@ starts = st.sampled_from(
             "2.",
             "<details>",
             "-\t",
+            "$$",
+            "\\[",
+            "> $$",
+            "- $$",
+            "\\begin{align}",
+            "\\end{align}",
         ),
     ]
 )
@@ -200,6 +209,30 @@ def test_any_text_in_any_pieces_ends_as_one_rendering(
         at += len(pieces[-1])
     terminal, expected = Terminal(columns, height), once(text, layout, columns, height)
     streamed(pieces, layout, terminal, frames=frames)
+    assert terminal.rows() == expected.rows()
+    assert terminal.looks() == expected.looks()
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    text=texts,
+    sizes=st.lists(st.integers(1, 90), min_size=1, max_size=30),
+    frames=st.lists(st.booleans()),
+    largest=st.sampled_from([1, 40, 200]),
+    layout=st.sampled_from([COLORED, PLAIN]),
+)
+def test_blocks_that_are_laid_out_in_parts_end_as_one_rendering(
+    text: str, sizes: list[int], frames: list[bool], largest: int, layout: Layout
+) -> None:
+    pieces: list[str] = []
+    at = 0
+    while at < len(text):
+        pieces.append(text[at : at + sizes[len(pieces) % len(sizes)]])
+        at += len(pieces[-1])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("llmcli.render.markdown.document.LARGEST", largest)
+        terminal, expected = Terminal(47, 14), once(text, layout, 47, 14)
+        streamed(pieces, layout, terminal, frames=frames)
     assert terminal.rows() == expected.rows()
     assert terminal.looks() == expected.looks()
 
@@ -249,7 +282,7 @@ def test_of_a_giant_block_only_the_end_is_laid_out_while_it_grows(head: str) -> 
 def test_code_is_copied_as_it_is() -> None:
     code = ["def f():", "    return 1", "", "x = '" + "y" * 200 + "'"]
     out = whole("```python\n" + "\n".join(code) + "\n```\n", COLORED, 40)
-    assert [re.sub(r"\x1b\[[\d;]*m", "", line) for line in out] == ["```python", *code, "```"]
+    assert [re.sub(r"\x1b\[[\d;]*m", "", line) for line in out][1:-1] == code
 
 
 def test_no_word_is_lost() -> None:

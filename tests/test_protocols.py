@@ -24,7 +24,7 @@ from llmcli.providers.table import PROVIDERS
 from tests.fake_provider import FakeProvider, split
 from tests.wire import KEY, SPOKEN, TEXT, THINKING, environment, wire
 
-ROWS = [row.name for row in PROVIDERS.values() if row.spoken in SPOKEN]
+ROWS = [row.name for row in PROVIDERS.values() if (row.home_protocol or row.protocol) in SPOKEN]
 
 
 def model_of(prefix: str, provider: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> Model:

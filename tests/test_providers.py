@@ -8,6 +8,7 @@ import json
 import os
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -19,7 +20,7 @@ from llmcli.messages import ModelRequest, ModelSettings, UserPromptPart
 from llmcli.models import HTTPRequest, build_model
 from llmcli.models.http.http_model import HTTPModel
 from llmcli.providers.credentials import key_for, keys_in
-from llmcli.providers.endpoint import with_address
+from llmcli.providers.endpoint import endpoint_of
 from llmcli.providers.lookup import find_provider, split_model
 from llmcli.providers.table import PROVIDERS
 from llmcli.secrets import public_address, redact
@@ -78,8 +79,8 @@ def test_every_name_is_unique_and_finds_its_row() -> None:
 @pytest.mark.parametrize("row", VENDORS, ids=lambda row: row.name)
 def test_our_variable_replaces_exactly_the_listed_address(row: object) -> None:
     provider = PROVIDERS[row.name]  # type: ignore[attr-defined]
-    assert with_address(provider, {}).address == provider.base_url
-    moved = with_address(provider, {provider.address_variable: "http://127.0.0.1:1/x/"})
+    assert endpoint_of(provider, {}).address == provider.base_url
+    moved = endpoint_of(provider, {provider.address_variable: "http://127.0.0.1:1/x/"})
     assert moved.address == "http://127.0.0.1:1/x"
 
 
@@ -98,27 +99,28 @@ def test_our_variable_replaces_exactly_the_listed_address(row: object) -> None:
     ],
 )
 def test_which_address_wins(provider: str, environ: dict[str, str], option: str | None, address: str) -> None:
-    assert with_address(PROVIDERS[provider], environ, option).address == address
+    assert endpoint_of(PROVIDERS[provider], environ, option).address == address
 
 
 @pytest.mark.parametrize("value", ["nonsense", "http://", "ftp://x", "http://x:99999", "http://a b", "http://[1"])
 def test_an_address_that_is_none_is_blamed_on_its_source(value: str) -> None:
     with pytest.raises(SettingsError, match="LLMCLI_XAI_BASE_URL: not an http address"):
-        with_address(PROVIDERS["xai"], {"LLMCLI_XAI_BASE_URL": value})
+        endpoint_of(PROVIDERS["xai"], {"LLMCLI_XAI_BASE_URL": value})
 
 
 @pytest.mark.parametrize("row", [row for row in VENDORS if row.key_env and not row.key_optional], ids=lambda r: r.name)
 def test_a_missing_key_names_its_variable(row: object) -> None:
     provider = PROVIDERS[row.name]  # type: ignore[attr-defined]
     with pytest.raises(SettingsError, match=provider.key_env[0]) as caught:
-        key_for(with_address(provider, {}), {})
+        key_for(endpoint_of(provider, {}))
     assert caught.value.exit_code == 3
 
 
 def test_the_first_key_variable_wins_and_blank_ones_do_not_count() -> None:
-    row = with_address(PROVIDERS["anthropic"], {})
-    assert key_for(row, {"ANTHROPIC_API_KEY": " \n", "ANTHROPIC_AUTH_TOKEN": " token\n"}) == "token"
-    assert key_for(row, {"ANTHROPIC_API_KEY": "key", "ANTHROPIC_AUTH_TOKEN": "token"}) == "key"
+    row = PROVIDERS["anthropic"]
+    blank = {"ANTHROPIC_API_KEY": " \n", "ANTHROPIC_AUTH_TOKEN": " token\n"}
+    assert key_for(endpoint_of(row, blank)) == "token"
+    assert key_for(endpoint_of(row, {"ANTHROPIC_API_KEY": "key", "ANTHROPIC_AUTH_TOKEN": "token"})) == "key"
 
 
 # ---- what leaves for whom
@@ -161,9 +163,19 @@ def test_openai_gets_its_organisation_only_at_home(monkeypatch: pytest.MonkeyPat
     assert not {"openai-organization", "openai-project", "x-gate"} & set(elsewhere)
 
 
-def test_anthropic_custom_headers_go_to_its_gateway_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    headers = preview("anthropic:m", monkeypatch, LLMCLI_ANTHROPIC_BASE_URL="http://127.0.0.1:9").headers
-    assert "x-claude" in headers
+@pytest.mark.parametrize(("name", "header"), [("anthropic", "x-claude"), ("openai", "x-gate")])
+def test_custom_headers_go_elsewhere_only_if_the_settings_name_the_address(
+    name: str, header: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = PROVIDERS[name]
+    assert header in preview(f"{name}:m", monkeypatch).headers
+    assert header not in preview(f"{name}:m", monkeypatch, **{row.address_variable: "http://127.0.0.1:9"}).headers
+    monkeypatch.delenv(row.address_variable)
+    rows = {name: replace(row, settings_url="http://127.0.0.1:9/")}
+    model = build_model(f"{name}:m", providers=rows, environ=os.environ)
+    headers = model.preview([ModelRequest((UserPromptPart("hi"),))], ModelSettings()).headers
+    assert header in headers
+    assert "openai-organization" not in headers
 
 
 def test_the_environment_is_left_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -225,7 +237,7 @@ def test_fields_are_named_as_the_vendor_names_them(name: str, field: str, monkey
     ],
 )
 def test_which_protocol_is_spoken(name: str, environ: dict[str, str], protocol: str) -> None:
-    assert with_address(split_model(name)[0], environ).spoken == protocol
+    assert endpoint_of(split_model(name)[0], environ).protocol == protocol
 
 
 def test_a_provider_that_is_gone_says_so() -> None:

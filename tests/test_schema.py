@@ -211,6 +211,7 @@ def test_fault_names_path_and_rule() -> None:
 def test_text_keeps_its_own_characters() -> None:
     text = '{ "n": 1.10000000000000000000001E+2,\n  "s": "\\u00e9\\/" }'
     assert fit(Shape({"type": "object"}), f"\n{text}\n\n").printed == text
+    assert fit(Shape({}), "[{ }, [ ]]").printed == "[{ }, [ ]]"
 
 
 @pytest.mark.parametrize("fence", ["```json\n{}\n```", "```\n\n{}\n\n```\n", "~~~~ json\r\n{}\r\n~~~~", "\ufeff{}"])

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from llmcli import __version__
-from llmcli.cli.completion import SCRIPTS, complete_conversation, complete_model
+from llmcli.cli.completion import COMPLETIONS, SCRIPTS
 from llmcli.cli.typer_ext import (
     AskCommand,
     DefaultGroup,
@@ -19,7 +19,7 @@ from llmcli.cli.typer_ext import (
     settings_signature,
 )
 from llmcli.console import Console
-from llmcli.errors import Interrupted, LlmcliError, UserError
+from llmcli.errors import Interrupted, LlmcliError, UserError, internal_error
 from llmcli.signals import deliver_signals
 from llmcli.spelling import find_close
 
@@ -27,6 +27,7 @@ COMMANDS = {
     "chat": ("llmcli.cli.chat", "Hold an interactive session."),
     "log": ("llmcli.cli.log", "Saved conversations: list, show, search, delete, export."),
     "usage": ("llmcli.cli.usage", "Tokens and cost of all prompts."),
+    "templates": ("llmcli.cli.templates", "Prompt files: list, show, allow."),
     "models": ("llmcli.cli.models", "Known models: context window and estimated price."),
     "providers": ("llmcli.cli.providers", "Providers: prefix, aliases, address, key variables."),
     "config": ("llmcli.cli.config", "Settings: what is in force, and where it comes from."),
@@ -37,7 +38,7 @@ COMMANDS = {
 }
 """Each command: the module that holds it as `app`, and the line of help that `llmcli --help` shows."""
 
-RESERVED = ("templates", "batch", "tools", "local", "doctor", "man")
+RESERVED = ("batch", "tools", "local", "doctor", "man")
 """Names of commands that this version does not have: such a word is not sent as a prompt."""
 
 # Words that are commands in comparable tools, and the command to use here.
@@ -52,7 +53,7 @@ _ELSEWHERE = {
 def _report_wrong_options(console: Console, options: Mapping[str, Any], error: LlmcliError) -> int:
     from llmcli.cli.ask import ask
 
-    known = {name: options.get(name) for name in ("model", "format", "json", "quiet", "color", "debug")}
+    known = {name: options.get(name) for name in ("model", "format", "json", "out", "quiet", "color", "debug")}
     if known["format"] not in ("text", "markdown", "json", "ndjson"):
         known["format"] = None
     return ask(known, console, error)
@@ -97,9 +98,7 @@ def _misspelled(options: Mapping[str, Any]) -> UserError | None:
     return UserError(f"{word}: {meant}", hint=send)
 
 
-vars(_ask)["__signature__"] = settings_signature(
-    lambda meta: True, {"model": complete_model, "conversation": complete_conversation}
-)
+vars(_ask)["__signature__"] = settings_signature(lambda meta: True, COMPLETIONS)
 
 app = new_app(
     _ask,
@@ -143,10 +142,9 @@ def main() -> int:
     except Exception as error:  # noqa: BLE001 - the last resort: every error is shown in our way, without keys
         import traceback
 
-        what = f"internal error: {type(error).__name__}: {error}"
         wanted = "--debug" in sys.argv or os.environ.get("LLMCLI_DEBUG")
         traced = traceback.format_exc() if wanted else ""
-        return _report(LlmcliError(what, hint="please report it, with what --debug prints"), console, traced)
+        return _report(internal_error(error), console, traced)
 
 
 def _report(error: LlmcliError, console: Console, traced: str = "") -> int:

@@ -18,7 +18,9 @@ from llmcli.inputs import read_prompt
 from llmcli.messages import UserPromptPart
 from llmcli.models import HTTPRequest
 from llmcli.saving import Resumed, Saver, resume
+from llmcli.permission import template_of
 from llmcli.signals import deliver_signals
+from llmcli.template import Template, given_params
 from llmcli.turn import check_secrets, fail, progress_for, run, shows_cost
 
 __all__ = ["ask"]
@@ -32,17 +34,40 @@ def ask(options: Mapping[str, object], console: Console, fault: LlmcliError | No
     `options` are the options that were given, by the names of `Settings`. An error that was found before (`fault`) is
     reported in the same way, and nothing is sent.
     """
+    if not options.get("out"):
+        return _ask(options, console, fault)
+    from llmcli.render.out_file import OutFile
+
+    config = bare_config(options)
+    try:
+        out = OutFile(str(options["out"]))
+    except LlmcliError as error:
+        return fail(error, config, console, model=config.settings.model or "").exit_code
+    try:
+        code = _ask(options, Console(console.stdin, out, console.stderr, console.secrets), fault)
+        if code == 0:
+            out.commit()
+    except LlmcliError as error:
+        console.stderr.error(error)
+        code = error.exit_code
+    finally:
+        out.close()
+    return code
+
+
+def _ask(options: Mapping[str, object], console: Console, fault: LlmcliError | None) -> int:
     config = bare_config(options)
     model = config.settings.model or ""
     try:
         deliver_signals()
-        config = load_config(options)
+        template = None if fault else template_of(options, console)
+        config = load_config(options, template=template.settings if template else None)
         console.stderr.configure(quiet=config.settings.quiet, color=config.settings.color)
         if fault:
             raise fault
         resumed = resume(config, console)
         model = _chosen_model(config, console, resumed)
-        conversation, prompt = _prepared(config, console, model)
+        conversation, prompt = _prepared(config, console, model, template)
         if resumed:
             resumed.apply(conversation, config)
         saver = Saver(config, console, resumed=resumed)
@@ -59,14 +84,15 @@ def ask(options: Mapping[str, object], console: Console, fault: LlmcliError | No
 def _chosen_model(config: Config, console: Console, resumed: Resumed | None) -> str:
     """The model as the person named it, else that of the conversation that goes on.
 
-    Raises UserError for a missing prompt, SettingsError for a missing model."""
+    Raises UserError for a missing prompt, SettingsError for a missing model.
+    """
     settings = config.settings
-    if not settings.prompt and not settings.file and console.stdin.is_terminal:
+    if not (settings.prompt or settings.file or settings.template) and console.stdin.is_terminal:
         hint = 'type one: llmcli "..."; llmcli chat begins a session'
         raise UserError("there is no prompt; nothing was sent", hint=hint)
     if resumed and resumed.note:
         console.stderr.line(f"note: {resumed.note}", dim=True)
-    if resumed and resumed.model and config.sources["model"] != "option":
+    if resumed and resumed.model and config.sources["model"] not in ("option", "prompt file"):
         return resumed.model
     model, chosen_because = config.model_name(os.environ)
     if chosen_because:
@@ -74,12 +100,23 @@ def _chosen_model(config: Config, console: Console, resumed: Resumed | None) -> 
     return model
 
 
-def _prepared(config: Config, console: Console, model: str) -> tuple[Conversation, UserPromptPart]:
+def _prepared(
+    config: Config, console: Console, model: str, template: Template | None
+) -> tuple[Conversation, UserPromptPart]:
     settings = config.settings
+    params = given_params(settings.param)
+    if params and not template:
+        raise UserError("--param is for a prompt file", hint="name one with --template")
+
+    def fill(said: str) -> str:
+        return template.fill(said, params, input_is_elsewhere=bool(settings.file)) if template else said
+
     with progress_for(config, console).waiting_for(model):  # imports take time, too
         conversation = open_conversation(config, model, console)
     attachments = read_attachments(settings.attach, "--attach", console.stdin)
-    text = read_prompt(settings.prompt, settings.file, console.stdin, lambda line: console.stderr.line(f"note: {line}"))
+    text = read_prompt(
+        settings.prompt, settings.file, console.stdin, lambda line: console.stderr.line(f"note: {line}"), fill
+    )
     prompt = UserPromptPart.of(text, attachments)
     check_secrets(prompt, config, console)
     return conversation, prompt

@@ -2,7 +2,7 @@
 
 import typer
 
-from llmcli.cli.completion import complete_conversation, complete_model
+from llmcli.cli.completion import COMPLETIONS
 from llmcli.cli.typer_ext import QuickCommand, console_of, new_group, settings_signature
 
 app = new_group("Hold an interactive session.")
@@ -15,7 +15,5 @@ def chat(ctx: typer.Context, **options: object) -> None:
     raise typer.Exit(run(options, console_of(ctx)))
 
 
-vars(chat)["__signature__"] = settings_signature(
-    lambda meta: meta.chat, {"model": complete_model, "conversation": complete_conversation}
-)
+vars(chat)["__signature__"] = settings_signature(lambda meta: meta.chat, COMPLETIONS)
 app.command(cls=QuickCommand)(chat)

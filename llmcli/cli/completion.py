@@ -16,7 +16,15 @@ from pathlib import Path
 from llmcli.providers.lookup import models_like
 from llmcli.providers.table import PROVIDERS
 
-__all__ = ["SCRIPTS", "complete_conversation", "complete_model", "complete_provider", "script"]
+__all__ = [
+    "COMPLETIONS",
+    "SCRIPTS",
+    "complete_conversation",
+    "complete_model",
+    "complete_provider",
+    "complete_template",
+    "script",
+]
 
 SCRIPTS = {"bash": "llmcli.bash", "zsh": "llmcli.zsh", "fish": "llmcli.fish", "powershell": "llmcli.ps1"}
 
@@ -43,6 +51,17 @@ def complete_conversation(incomplete: str) -> list[str]:
             return matching_names(database, incomplete) if database else []
     except LlmcliError:
         return []
+
+
+def complete_template(incomplete: str) -> list[str]:
+    """The names of prompt files that begin like `incomplete`."""
+    from llmcli.template import template_names
+
+    return [name for name, _, _ in template_names() if name.startswith(incomplete)]
+
+
+COMPLETIONS = {"model": complete_model, "template": complete_template, "conversation": complete_conversation}
+"""What completes the value of an option, by the `complete` of its setting."""
 
 
 def script(shell: str) -> str:

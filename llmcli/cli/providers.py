@@ -2,7 +2,6 @@
 
 import json
 import os
-from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
@@ -11,7 +10,8 @@ from llmcli.cli.typer_ext import QuickCommand, console_of, new_group
 from llmcli.config.load import load_config
 from llmcli.errors import SettingsError
 from llmcli.providers.credentials import key_sources
-from llmcli.providers.endpoint import with_address
+from llmcli.providers.endpoint import Endpoint, endpoint_of
+from llmcli.providers.network import Network
 from llmcli.providers.table import Provider
 from llmcli.render.columns import table
 from llmcli.secrets import public_address
@@ -59,17 +59,19 @@ def _providers() -> list[dict[str, Any]]:
 
 
 def _provider(row: Provider) -> dict[str, Any]:
-    with suppress(SettingsError):  # it has none yet
-        row = with_address(row, os.environ)
+    try:
+        endpoint = endpoint_of(row, os.environ)
+    except SettingsError:  # it has no address yet
+        endpoint = Endpoint(row, "", None, {}, Network(), os.environ)
     return {
         "prefix": row.name,
         "aliases": list(row.aliases),
-        "protocol": row.spoken,
-        "address": public_address(row.address) or None,
+        "protocol": endpoint.protocol,
+        "address": public_address(endpoint.address) or None,
         "address_variable": row.address_variable,
         "key_variables": list(row.key_env),
         "other_login": row.other_login,
-        "key_needed": row.needs_key,
+        "key_needed": endpoint.needs_key,
         "key_set": bool(key_sources(row, os.environ)),
         "default_model": next(iter(row.models), None),
     }

@@ -119,7 +119,16 @@ class QuickCommand(Quick, TyperCommand):
 
 
 class QuickGroup(Quick, TyperGroup):
-    """A quick group."""
+    """A quick group. `default` is the command that runs where none is named; None: the help is shown."""
+
+    default: str | None = None
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """See `Group.parse_args`."""
+        is_option = bool(args) and args[0].startswith("-") and args[0] not in ("-h", "--help")
+        if self.default and not ctx.resilient_parsing and (not args or is_option):
+            args = [self.default, *args]
+        return super().parse_args(ctx, args)
 
     def resolve_command(self, *args: Any) -> Any:
         """See `Group.resolve_command`. Raises UserError."""
@@ -256,10 +265,13 @@ def new_app(default: Callable[..., None], group: type[DefaultGroup], help: str, 
     return app
 
 
-def new_group(help: str, *, no_args_is_help: bool = True) -> typer.Typer:  # noqa: A002 - as Typer calls it
-    """The Typer app of a noun, such as `keys`, whose commands are added by its `command`."""
+def new_group(help: str, *, no_args_is_help: bool = True, default: str | None = None) -> typer.Typer:  # noqa: A002
+    """The Typer app of a noun, such as `keys`, whose commands are added by its `command`.
+
+    `default` is the command that runs where none is named.
+    """
     return typer.Typer(
-        cls=QuickGroup,
+        cls=type("Group", (QuickGroup,), {"default": default}) if default else QuickGroup,
         help=help,
         no_args_is_help=no_args_is_help,
         rich_markup_mode=None,

@@ -1,4 +1,4 @@
-"""Load the settings in force. Precedence: option, environment, settings file, default."""
+"""Load the settings in force. Precedence: option, prompt file, environment, settings file, default."""
 
 from __future__ import annotations
 
@@ -12,10 +12,8 @@ from llmcli.config.settings import FIELDS, Settings, default_of, flag, meta_of, 
 from llmcli.errors import SettingsError, UserError
 from llmcli.paths import config_folder
 from llmcli.providers.credentials import key_sources
-from llmcli.providers.network import Network
 from llmcli.providers.table import PROVIDERS, Provider
 from llmcli.secrets import public_address
-from llmcli.spelling import did_you_mean
 
 if TYPE_CHECKING:
     from llmcli.config.schema import ProviderSettings
@@ -78,17 +76,25 @@ def bare_config(options: Mapping[str, object]) -> Config:
     return Config(Path(), *_in_force((_given(options), "option"), (form, None)))
 
 
-def load_config(options: Mapping[str, object], environ: Mapping[str, str] = os.environ) -> Config:
+def load_config(
+    options: Mapping[str, object],
+    environ: Mapping[str, str] = os.environ,
+    *,
+    template: Mapping[str, object] | None = None,
+) -> Config:
     """Read the settings file and the environment, and put the given `options` (None: not given) over both.
 
-    Raises SettingsError that says where: file, line and column, key, or variable.
+    The settings of a prompt file, `template`, go before the environment, and after the options. Raises SettingsError
+    that says where: file, line and column, key, or variable.
     """
     path = config_path(environ)
     file = _read(path)
     variables = _from_environ(environ)
     in_file = {**dict(file), **dict(file.defaults), **dict(file.limits)} if file else {}
     in_file |= {f"privacy_{name}": value for name, value in file.privacy} if file else {}
-    settings, sources = _in_force((_given(options), "option"), (variables, None), (in_file, str(path)))
+    settings, sources = _in_force(
+        (_given(options), "option"), (template or {}, "prompt file"), (variables, None), (in_file, str(path))
+    )
     rows = _connected(_rows(file.providers, path) if file else PROVIDERS, settings, sources, path)
     if not file:
         return Config(path, settings, sources, rows)
@@ -140,14 +146,14 @@ def _read(path: Path) -> Any:
 
     from pydantic import ValidationError
 
-    from llmcli.config.schema import SettingsFile
+    from llmcli.config.schema import SettingsFile, faults
 
     try:
         return SettingsFile.model_validate(tomllib.loads(content.decode("utf-8-sig")))
     except UnicodeDecodeError as error:
         raise SettingsError(f"{path} is not UTF-8 text: byte {error.start}") from error
     except ValidationError as error:
-        raise SettingsError(f"{path}: {_faults(error)}", hint="the README lists the settings") from error
+        raise SettingsError(f"{path}: {faults(error)}", hint="the README lists the settings") from error
     except (ValueError, RecursionError) as error:
         raise SettingsError(f"{path} is not valid TOML: {error}", hint="correct it, or move it away") from error
 
@@ -159,54 +165,24 @@ def _from_environ(environ: Mapping[str, str]) -> dict[str, object]:
         return found
     from pydantic import ValidationError
 
-    from llmcli.config.schema import Variables
+    from llmcli.config.schema import Variables, faults
 
     try:
         return dict(Variables.model_validate(found))
     except ValidationError as error:
-        raise SettingsError(f"in the environment: {_faults(error, variable)}") from error
+        raise SettingsError(f"in the environment: {faults(error, variable)}") from error
 
 
 def parsed(name: str, text: str) -> Any:
     """The value of a setting that a person typed as `text`. Raises UserError where it has no such value."""
     from pydantic import ValidationError
 
-    from llmcli.config.schema import Variables
+    from llmcli.config.schema import Variables, faults
 
     try:
         return dict(Variables.model_validate({name: text}))[name]
     except ValidationError as error:
-        raise UserError(_faults(error)) from None
-
-
-def _faults(error: Any, name_of: Any = str) -> str:
-    return "; ".join(
-        f"{'.'.join(name_of(str(place)) for place in fault['loc'][:3])}: {_fault(fault)}" for fault in error.errors()
-    )
-
-
-def _fault(fault: Mapping[str, Any]) -> str:
-    if fault["type"] != "extra_forbidden":
-        return _SAID.get(fault["type"], "{}").format(fault["msg"])
-    from llmcli.config.schema import ProviderSettings, SettingsFile
-
-    known = [*FIELDS, *SettingsFile.model_fields, *ProviderSettings.model_fields]
-    near = did_you_mean(str(fault["loc"][-1]), known)
-    return f"unknown setting; {near}" if near else "unknown setting"
-
-
-# Pydantic's words for values that cannot be read, which name its own types.
-_SAID = {
-    "float_parsing": "not a number",
-    "float_type": "not a number",
-    "int_parsing": "not a whole number",
-    "int_type": "not a whole number",
-    "int_from_float": "not a whole number",
-    "bool_parsing": "neither true nor false",
-    "bool_type": "neither true nor false",
-    "string_type": "not a text",
-    "finite_number": "not a finite number",
-}
+        raise UserError(faults(error)) from None
 
 
 def _rows(own: Mapping[str, ProviderSettings], path: Path) -> Mapping[str, Provider]:
@@ -223,8 +199,9 @@ def _rows(own: Mapping[str, ProviderSettings], path: Path) -> Mapping[str, Provi
         if "protocol" in changes:
             changes["home_protocol"] = None
         if base_url := changes.pop("base_url", None):
-            changes["address"] = base_url
-        changes["network"] = Network(changes.pop("proxy", None), ca_file=changes.pop("ca_file", None))
+            changes["settings_url"] = base_url
+        for setting in {"proxy", "ca_file"} & changes.keys():
+            changes[setting] = (changes[setting], f"providers.{name}.{setting} in {path}")
         rows[name] = replace(row, **changes)
     return rows
 
@@ -234,16 +211,13 @@ def _connected(
 ) -> Mapping[str, Provider]:
     """The rows with the way out in force for each: what the file says of a provider goes before its defaults."""
 
-    def of(row: Provider, name: str, own: str | None) -> tuple[str | None, str]:
-        source = sources[name]
+    def of(name: str, own: tuple[str, str] | None) -> tuple[str, str] | None:
+        source, value = sources[name], getattr(settings, name)
         if own and source in (str(path), "default"):
-            return own, f"providers.{row.name}.{name} in {path}"
-        return getattr(settings, name), flag(name) if source == "option" else source
+            return own
+        return None if value is None else (value, flag(name) if source == "option" else source)
 
     return {
-        name: replace(
-            row,
-            network=Network(*of(row, "proxy", row.network.proxy), *of(row, "ca_file", row.network.ca_file)),
-        )
+        name: replace(row, proxy=of("proxy", row.proxy), ca_file=of("ca_file", row.ca_file))
         for name, row in rows.items()
     }

@@ -1,16 +1,20 @@
 """The model of the settings file, made for pydantic from `Settings`; loaded only to check a file or a variable."""
 
+import json
+import re
+import tomllib
+from collections.abc import Mapping
 from functools import cache
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
 from pydantic_core import PydanticCustomError
 
 from llmcli.config.settings import FIELDS, Meta, kind_of, meta_of, names
-from llmcli.errors import PROVIDER_KINDS
+from llmcli.errors import PROVIDER_KINDS, SettingsError
 from llmcli.spelling import did_you_mean
 
-__all__ = ["SettingsFile", "Variables", "choices"]
+__all__ = ["SettingsFile", "Variables", "choices", "faults", "front_matter"]
 
 
 class _Strict(BaseModel):
@@ -123,3 +127,89 @@ def choices(name: str) -> tuple[str, ...]:
     if kind is bool:
         return ("true", "false")
     return tuple(map(str, getattr(kind, "__args__", ()))) if kind != list[str] else ()
+
+
+def _in_front_matter(name: str) -> bool:
+    """Whether a prompt file may set it: nothing that grants, addresses or opens, and no file that it could send."""
+    meta = meta_of(name)
+    sampling = meta.section == "Model" and meta.table == "defaults"
+    return name in _OF_PROMPTS or ((sampling or meta.table == "limits") and not name.startswith("allow"))
+
+
+_OF_PROMPTS = (
+    *("model", "system", "schema", "schema_multi", "get", "choice", "repair", "extract", "format", "mcp", "tool"),
+    *("max_steps", "web", "cache"),
+)
+_FRONT_NAMES = {"tools": "tool"}  # as the front matter calls a setting
+_A_FILE = re.compile(r"\s*@|.*\.json\s*\Z", re.DOTALL)
+_Value = Annotated[str, BeforeValidator(lambda value: str(value) if isinstance(value, int | float) else value)]
+
+
+@cache
+def _front_model() -> type[BaseModel]:
+    model = _model("FrontMatter", [name for name in FIELDS if _in_front_matter(name)])
+    more: dict[str, Any] = {"params": (dict[str, _Value], {})}
+    return create_model("FrontMatter", __base__=model, **more)
+
+
+def front_matter(text: str, name: str) -> tuple[dict[str, Any], dict[str, str]]:
+    """The settings and the parameters in the front matter of the prompt file `name`. Raises SettingsError."""
+    try:
+        table = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise SettingsError(f"the prompt file {name}: its front matter is not valid TOML: {error}") from None
+    values = {_FRONT_NAMES.get(key, key): value for key, value in table.items()}
+    for key in values:
+        if key in FIELDS and not _in_front_matter(key):
+            raise SettingsError(f"the prompt file {name} may not set {key}", hint="give it as an option")
+    if isinstance(values.get("schema"), Mapping):
+        values["schema"] = json.dumps(values["schema"], default=str)
+    try:
+        found = dict(_front_model().model_validate(values))
+    except ValidationError as error:
+        raise SettingsError(f"the prompt file {name}: {faults(error)}") from None
+    params = found.pop("params")
+    settings = {key: value for key, value in found.items() if value is not None}
+    _refuse_reach(settings, name)
+    return settings, dict(params)
+
+
+def _refuse_reach(settings: Mapping[str, Any], name: str) -> None:
+    """Refuse a value that would read a file, start a command or reach an address."""
+    for key in ("system", "schema"):
+        value = str(settings.get(key, ""))
+        if value.startswith("@") or (key == "schema" and not value.startswith("{") and _A_FILE.match(value)):
+            raise SettingsError(f"the prompt file {name}: {key} may not name a file", hint="write its text instead")
+    for key in ("mcp", "tool"):
+        for value in settings.get(key) or ():
+            if re.search(r"[\s/]|://", value):
+                raise SettingsError(f"the prompt file {name}: {key} takes names, not {value!r}")
+
+
+def faults(error: ValidationError, name_of: Any = str) -> str:
+    """What is wrong with a table, in one line: the place of each value and the reason."""
+    return "; ".join(
+        f"{'.'.join(name_of(str(place)) for place in fault['loc'][:3])}: {_fault(fault)}" for fault in error.errors()
+    )
+
+
+def _fault(fault: Mapping[str, Any]) -> str:
+    if fault["type"] != "extra_forbidden":
+        return _SAID.get(fault["type"], "{}").format(fault["msg"])
+    known = [*FIELDS, *SettingsFile.model_fields, *ProviderSettings.model_fields]
+    near = did_you_mean(str(fault["loc"][-1]), known)
+    return f"unknown setting; {near}" if near else "unknown setting"
+
+
+# Pydantic's words for values that cannot be read, which name its own types.
+_SAID = {
+    "float_parsing": "not a number",
+    "float_type": "not a number",
+    "int_parsing": "not a whole number",
+    "int_type": "not a whole number",
+    "int_from_float": "not a whole number",
+    "bool_parsing": "neither true nor false",
+    "bool_type": "neither true nor false",
+    "string_type": "not a text",
+    "finite_number": "not a finite number",
+}

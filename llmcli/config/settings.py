@@ -8,99 +8,16 @@ and use it.
 # No `from __future__ import annotations` here: Typer and pydantic read these annotations, and would evaluate strings.
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import MISSING, Field, dataclass, field, fields
-from typing import Any, Literal, TypeVar, cast, get_args
+from dataclasses import MISSING, Field, dataclass, fields
+from typing import Any, Literal, cast, get_args
 
+from llmcli.config.declare import Meta, given, setting
 from llmcli.messages import Effort
 
 __all__ = ["FIELDS", "SECTIONS", "Meta", "Settings", "default_of", "flag", "kind_of", "meta_of", "names", "variable"]
 
-T = TypeVar("T")
-
 SECTIONS = ("Prompt", "Reply", "Model", "Connection", "Limits", "Saved conversations", "Other")
 """The sections of `--help`, in order."""
-
-
-class Meta:
-    """What is known about a setting besides its type and its default."""
-
-    __slots__ = ("chat", "choices", "complete", "env", "flags", "help", "max", "metavar", "min", "section", "table")
-
-    def __init__(
-        self,
-        help: str,  # noqa: A002 - the name that Typer uses
-        *,
-        section: str,
-        flags: tuple[str, ...],
-        metavar: str | None,
-        min: float | None,  # noqa: A002 - the names that Typer uses
-        max: float | None,  # noqa: A002
-        complete: str | None,
-        table: str | None,
-        env: bool,
-        chat: bool,
-    ) -> None:
-        self.help = help
-        self.section = section
-        self.flags = flags
-        """Flags as Typer takes them; empty where the command line has none."""
-        self.metavar = metavar
-        self.min, self.max = min, max
-        """Smallest and largest value, both allowed."""
-        self.complete = complete
-        """Which completion the shell offers: "model", or None."""
-        self.table = table
-        """The table of the settings file that may hold it: "defaults", "limits", "privacy", "": top level; None: no."""
-        self.env = env
-        """Whether `LLMCLI_<NAME>` sets it."""
-        self.chat = chat
-        """Whether `llmcli chat` has the option too."""
-
-
-def setting(
-    default: T,
-    help: str,  # noqa: A002
-    *flags: str,
-    section: str,
-    metavar: str | None = None,
-    min: float | None = None,  # noqa: A002
-    max: float | None = None,  # noqa: A002
-    complete: str | None = None,
-    table: str | None = "defaults",
-    env: bool | None = None,
-    chat: bool = True,
-) -> T:
-    """Declare a field of `Settings`; `env` is true by default where the settings file may hold it."""
-    meta = Meta(
-        help,
-        section=section,
-        flags=flags,
-        metavar=metavar,
-        min=min,
-        max=max,
-        complete=complete,
-        table=table,
-        env=table is not None if env is None else env,
-        chat=chat,
-    )
-    return field(default=default, metadata={"meta": meta})
-
-
-def given(
-    default: T,
-    help: str,  # noqa: A002
-    *flags: str,
-    section: str,
-    metavar: str | None = None,
-    complete: str | None = None,
-    min: float | None = None,  # noqa: A002
-    max: float | None = None,  # noqa: A002
-    chat: bool = True,
-) -> T:
-    """Declare a field that only the command line sets."""
-    more: dict[str, Any] = {"section": section, "metavar": metavar, "complete": complete, "min": min, "max": max}
-    return setting(default, help, *flags, **more, table=None, chat=chat)
-
 
 Format = Literal["auto", "text", "markdown", "json", "ndjson"]
 Theme = Literal["auto", "dark", "light", "ansi", "none"]
@@ -127,6 +44,22 @@ class Settings:
     )
     system: str | None = setting(
         None, "System prompt. @FILE reads it from a file.", "--system", "-s", section="Prompt", metavar="TEXT"
+    )
+    template: str | None = given(
+        None,
+        "Prompt file to fill: a name that `llmcli templates` lists, or a path.",
+        "--template",
+        "-t",
+        section="Prompt",
+        metavar="NAME_OR_PATH",
+        complete="template",
+    )
+    param: Sequence[str] = given(
+        (),
+        "Value for a {{KEY}} of the prompt file. Repeatable.",
+        "--param",
+        section="Prompt",
+        metavar="KEY=VALUE",
     )
     file: Sequence[str] = given(
         (),
@@ -156,6 +89,56 @@ class Settings:
     json: bool = given(False, "Short for --format json.", "--json", section="Reply", chat=False)
     extract: bool = given(
         False, "Print only the first fenced code block of the reply.", "--extract", "-x", section="Reply", chat=False
+    )
+    schema: str | None = setting(
+        None,
+        "Ask for JSON that fits a schema, and print nothing else: fields such as 'name, age int, tags[]', "
+        "JSON Schema that begins with {, or @FILE.",
+        "--schema",
+        section="Reply",
+        metavar="SPEC",
+        env=False,
+    )
+    schema_multi: bool = setting(
+        False,
+        'Ask for several: {"items": [...]}, each of which fits the schema.',
+        "--schema-multi/--no-schema-multi",
+        section="Reply",
+        env=False,
+    )
+    get: str | None = setting(
+        None,
+        "Print one value of the JSON, such as items.0.name; text without quotes.",
+        "--get",
+        section="Reply",
+        metavar="FIELD",
+        env=False,
+    )
+    choice: str | None = setting(
+        None,
+        "Ask for one of these words, and print it alone. Separate them with commas.",
+        "--choice",
+        section="Reply",
+        metavar="A,B,C",
+        env=False,
+    )
+    repair: int = setting(
+        1,
+        "Number of times to ask again when the reply does not fit the schema. Default: 1.",
+        "--repair",
+        section="Reply",
+        metavar="NUMBER",
+        min=0,
+        max=100,
+    )
+    out: str | None = given(
+        None,
+        "Write the reply to FILE, and only when it is whole (exit code 0). Otherwise it goes to FILE.part.",
+        "--out",
+        section="Reply",
+        metavar="FILE",
+        complete="file",
+        chat=False,
     )
     thinking: bool | None = setting(
         None,
@@ -386,7 +369,13 @@ class Settings:
     )
 
     edit_mode: EditMode = setting("emacs", "Keys of the input line in a session: emacs or vi.", section="Other")
+    print: bool = given(
+        False, "Never begin a session: one prompt, one reply.", "--print", "-p", section="Other", chat=False
+    )
     no_input: bool = given(False, "Never ask anything.", "--no-input", section="Other")
+    yes: bool = given(
+        False, "Answer yes to every question, except those about calls of tools.", "--yes", section="Other"
+    )
     dry_run: bool = given(
         False,
         "Print the exact request, with the key masked, and send nothing.",

@@ -12,7 +12,7 @@ from typing import cast
 from llmcli.errors import UserError
 from llmcli.messages import Attachment, ModelMessage, ModelSettings, StreamEvent, UserPromptPart
 from llmcli.providers.credentials import key_for
-from llmcli.providers.endpoint import Cloud, refuse_another_vendors, with_address
+from llmcli.providers.endpoint import Cloud, Endpoint, endpoint_of, refuse_another_vendors
 from llmcli.providers.lookup import split_model
 from llmcli.providers.table import PROVIDERS, Provider
 
@@ -102,21 +102,24 @@ class Model(ABC):
         raise UserError(f"{self.id} sends no request")
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class FoundModel:
-    """A model whose name, address and key are known to be in order; `build` imports what speaks to it."""
+    """A model whose name, address and key are known to be in order; `build` imports its protocol."""
 
-    row: Provider
+    endpoint: Endpoint
     model: str
-    key: str | None
-    headers: Mapping[str, str]
     cloud: Cloud
 
+    @property
+    def id(self) -> str:
+        """See `Model.id`."""
+        return f"{self.endpoint.provider.name}:{self.model}"
+
     def build(self) -> Model:
-        """The model itself; the import of an SDK may take a second. Touches no network."""
-        module, class_name = _PROTOCOLS[self.row.spoken]
+        """The model itself. Touches no network."""
+        module, class_name = _PROTOCOLS[self.endpoint.protocol]
         build = vars(import_module(module))[class_name]
-        return cast(Model, build(self.row, self.model, self.key, headers=self.headers, cloud=self.cloud))
+        return cast(Model, build(self.endpoint, self.model, self.cloud))
 
 
 def option(name: str) -> str:
@@ -138,11 +141,11 @@ def find_model(
     Raises UserError for a name nobody knows, SettingsError for missing credentials; touches no network.
     """
     row, model = split_model(name, providers)
-    row = with_address(row, environ, base_url)
-    if base_url and api_key is None:  # in variables that stand together, the person has seen to it
-        refuse_another_vendors(row)
-    key = key_for(row, environ, api_key)
-    return FoundModel(row, model, key, row.request_headers(environ), cloud or Cloud())
+    endpoint = endpoint_of(row, environ, base_url)
+    if base_url and api_key is None:  # for an address from a variable, its key was set to match
+        refuse_another_vendors(endpoint)
+    endpoint.key = key_for(endpoint, api_key)
+    return FoundModel(endpoint, model, cloud or Cloud())
 
 
 def build_model(

@@ -38,7 +38,7 @@ class MessagesProtocol(HTTPModel):
 
     def url(self) -> str:
         """See `HTTPModel.url`."""
-        return f"{self.provider.address}/v1/messages"
+        return f"{self.address}/v1/messages"
 
     def authorization(self, url: str, content: bytes) -> Mapping[str, str]:
         """See `HTTPModel.authorization`: this version takes keys and tokens in the same header."""

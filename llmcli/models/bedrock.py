@@ -14,15 +14,14 @@ import ssl
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from itertools import chain, groupby
 from typing import Any
 from urllib.parse import quote
 
-import botocore.session
 import httpx2
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
-from botocore.config import Config
 from botocore.eventstream import ParserError
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as AWSConnectionError
@@ -33,6 +32,7 @@ from llmcli.models import claude
 from llmcli.models.counts import count, other_counts
 from llmcli.models.event_builder import Reply
 from llmcli.models.http.aws_event_stream import Frame, frames
+from llmcli.models.http.backend import in_thread
 from llmcli.models.http.http_model import HTTPModel, checked_region
 from llmcli.models.http.network_errors import network_errors
 from llmcli.models.http.protocol import system_prompt, turns
@@ -73,7 +73,7 @@ class ConverseProtocol(HTTPModel):
 
     def url(self) -> str:
         """See `HTTPModel.url`."""
-        address = self.provider.address
+        address = self.address
         if "{region}" in address:
             address = address.replace("{region}", self._region())
         return f"{address}/model/{quote(self.model, safe='')}/converse-stream"
@@ -83,9 +83,7 @@ class ConverseProtocol(HTTPModel):
         if self.key:
             return {"Authorization": f"Bearer {self.key}"}
         region = self._region()
-        with _aws_errors(self.id):
-            found = self._session(region).get_credentials()
-            credentials = found.get_frozen_credentials() if found else None
+        credentials = self._credentials(region)
         if not credentials:
             raise SettingsError(
                 f"{self.id}: no AWS credentials: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not set",
@@ -98,18 +96,48 @@ class ConverseProtocol(HTTPModel):
 
     def _region(self) -> str:
         """botocore ignores AWS_REGION, which AWS's other tools and the reference documents use."""
-        region = self.cloud.region or os.environ.get("AWS_REGION")
-        with _aws_errors(self.id):
-            region = region or botocore.session.Session().get_config_variable("region")
+        environ = self.endpoint.environ
+        region = self.cloud.region or environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION")
+        if not region and self.endpoint.is_process:
+            from botocore.session import Session
+
+            with _aws_errors(self.id):
+                region = Session().get_config_variable("region")
         if not region:
             hint = "give --region, or set AWS_REGION, or a profile's region"
             raise SettingsError(f"{self.id}: no AWS region", hint=hint)
         return checked_region(self.id, region)
 
+    def _credentials(self, region: str) -> Any:
+        """Keys from the variables, else botocore's chain of profiles, single sign-on and roles; None if there are none.
+
+        The chain runs in a thread that Ctrl-C can leave, and only with the variables of the process.
+        """
+        get = self.endpoint.environ.get
+        if (access := get("AWS_ACCESS_KEY_ID")) and (secret := get("AWS_SECRET_ACCESS_KEY")):
+            from botocore.credentials import ReadOnlyCredentials
+
+            found = ReadOnlyCredentials(access, secret, get("AWS_SESSION_TOKEN") or get("AWS_SECURITY_TOKEN"))
+        elif self.endpoint.is_process:
+            with _aws_errors(self.id):
+                found = in_thread(partial(self._chain, region)).result()
+        else:
+            return None
+        if found:
+            self._granted |= frozenset(filter(None, (found.secret_key, found.token)))
+        return found
+
+    def _chain(self, region: str) -> Any:
+        found = self._session(region).get_credentials()
+        return found.get_frozen_credentials() if found else None
+
     def _session(self, region: str) -> Any:
-        """A session whose own calls, for roles and single sign-on, are asked once and wait as long as we do."""
-        session = botocore.session.Session()
-        network = self.provider.network
+        """A session whose own calls, for roles and single sign-on, are made once and wait as long as we do."""
+        from botocore.config import Config
+        from botocore.session import Session
+
+        session = Session()
+        network = self.endpoint.network
         bundle = network.ca_file or ssl.get_default_verify_paths().cafile  # else it trusts a list of its own
         if bundle and (network.ca_file or not session.get_config_variable("ca_bundle")):
             network.certificates()

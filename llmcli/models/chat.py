@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
@@ -52,7 +51,7 @@ class ChatProtocol(HTTPModel):
 
     def url(self) -> str:
         """See `HTTPModel.url`: an older address of Azure has a path and an API version of its own."""
-        address = self.provider.address
+        address = self.address
         if not (version := self._version):
             return address + self.path
         if not address.endswith("/models"):
@@ -73,10 +72,10 @@ class ChatProtocol(HTTPModel):
 
         Raises SettingsError where it is missing.
         """
-        address = self.provider.address
+        address = self.address
         if not self.provider.deployments or address.endswith("/v1") or ".models.ai.azure.com" in address:
             return None
-        if version := os.environ.get("OPENAI_API_VERSION"):
+        if version := self.endpoint.environ.get("OPENAI_API_VERSION"):
             return version
         raise SettingsError(
             f"{self.id}: no API version: OPENAI_API_VERSION is not set",
@@ -88,7 +87,7 @@ class ChatProtocol(HTTPModel):
         found = {}
         if settings.user_id is not None and self.provider.user_field is None:
             found["user_id"] = f"{self.provider.name} has no field for it"
-        at_home = self.provider.compatible and self.provider.is_vendor
+        at_home = self.provider.compatible and self.endpoint.is_vendor
         if at_home and _SAMPLES_NOT.match(self.model) and settings.effort != "none":
             sampling = {"temperature": settings.temperature, "top_p": settings.top_p}
             why = "OpenAI refuses it while this model reasons; --effort none may allow it"

@@ -31,7 +31,7 @@ class CohereProtocol(HTTPModel):
 
     def url(self) -> str:
         """See `HTTPModel.url`."""
-        return f"{self.provider.address}/v2/chat"
+        return f"{self.address}/v2/chat"
 
     def authorization(self, url: str, content: bytes) -> Mapping[str, str]:
         """See `HTTPModel.authorization`."""

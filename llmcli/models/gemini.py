@@ -64,7 +64,7 @@ class GeminiProtocol(HTTPModel):
     def url(self) -> str:
         """See `HTTPModel.url`."""
         model = quote(self.model.removeprefix("models/"), safe="")
-        return f"{self.provider.address}/v1beta/models/{model}:streamGenerateContent?alt=sse"
+        return f"{self.address}/v1beta/models/{model}:streamGenerateContent?alt=sse"
 
     def authorization(self, url: str, content: bytes) -> Mapping[str, str]:
         """See `HTTPModel.authorization`."""

@@ -1,4 +1,4 @@
-"""A model that is built when it is first needed: a session asks for a prompt before it imports an SDK."""
+"""A model that is built when it is first needed: a session shows its prompt before it imports a protocol."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class LaterModel(Model):
     """Stands for the model that was `found`; any thread may build it, and the others wait for that one."""
 
     def __init__(self, found: FoundModel) -> None:
-        self.id = f"{found.row.name}:{found.model}"
-        self.address = found.row.address
+        self.id = found.id
+        self.address = found.endpoint.address
         self._found = found
         self._lock = threading.Lock()
         self._built: Model | None = None
@@ -45,7 +45,7 @@ class LaterModel(Model):
     @property
     def secrets(self) -> frozenset[str]:
         """See `Model.secrets`."""
-        known = frozenset(filter(None, (self._found.key, *self._found.headers.values())))
+        known = frozenset(filter(None, (self._found.endpoint.key, *self._found.endpoint.headers.values())))
         return self._built.secrets if self._built else known
 
     def preview(self, messages: Sequence[ModelMessage], settings: ModelSettings) -> HTTPRequest:

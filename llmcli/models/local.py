@@ -21,7 +21,7 @@ from llmcli.models.event_builder import Reply
 from llmcli.models.gguf import GGUFHeader, NotGGUF, read_header
 from llmcli.models.local_files import file_of
 from llmcli.models.local_process import Engine, packages_folder
-from llmcli.providers.table import Provider
+from llmcli.providers.endpoint import Cloud, Endpoint
 
 if TYPE_CHECKING:
     from llmcli.models.chat import ChatProtocol
@@ -41,12 +41,11 @@ class LocalModel(Model):
     One request runs at a time: others wait for it.
     """
 
-    def __init__(
-        self, provider: Provider, model: str, key: str | None = None, *, debug: bool = False, **unused: object
-    ) -> None:
+    def __init__(self, endpoint: Endpoint, model: str, cloud: Cloud | None = None, *, debug: bool = False) -> None:
         self.model = model
-        self.id = f"{provider.name}:{model}"
-        self._provider = provider
+        self.id = f"{endpoint.provider.name}:{model}"
+        self._endpoint = endpoint
+        self._provider = endpoint.provider
         self._debug = debug
         self._path = file_of(model)
         packages_folder()
@@ -104,9 +103,8 @@ class LocalModel(Model):
     def _protocol(self) -> ChatProtocol:
         if self._chat is None:
             from llmcli.models.chat import ChatProtocol
-            from llmcli.providers.endpoint import Cloud
 
-            self._chat = ChatProtocol(self._provider, self.model, None, headers={}, cloud=Cloud())
+            self._chat = ChatProtocol(self._endpoint, self.model, Cloud())
         return self._chat
 
     def _fitting(

@@ -37,7 +37,7 @@ from llmcli.messages import (
 from llmcli.models import Model
 from llmcli.models.event_builder import Reply
 from llmcli.models.http.provider_errors import provider_error
-from llmcli.providers.table import Provider
+from llmcli.providers.endpoint import Cloud, Endpoint
 from llmcli.usage import Usage
 
 _MARKDOWN = """\
@@ -96,12 +96,13 @@ class TestModel(Model):
 
     __test__ = False  # pytest takes any Test* for a test class
 
-    def __init__(self, provider: Provider, model: str, key: str | None = None, **unused: object) -> None:
+    def __init__(self, endpoint: Endpoint | None = None, model: str = "test", cloud: Cloud | None = None) -> None:
+        name = endpoint.provider.name if endpoint else "test"
         if model not in (*_BEHAVIOURS, *_BROKEN) and not re.fullmatch(r"error-[45]\d\d", model):
             known = ", ".join((*_BEHAVIOURS, *_BROKEN, "error-STATUS"))
-            raise UserError(f"Unknown model: {provider.name}:{model}", hint=f"it knows {known}")
+            raise UserError(f"Unknown model: {name}:{model}", hint=f"it knows {known}")
         self.model = model
-        self.id = f"{provider.name}:{model}"
+        self.id = f"{name}:{model}"
 
     def stream(self, messages: Sequence[ModelMessage], settings: ModelSettings) -> Generator[StreamEvent]:
         """See `Model.stream`."""

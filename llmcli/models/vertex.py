@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
@@ -23,19 +22,20 @@ class VertexProtocol(GeminiProtocol):
             self.id,
             service_account=self.cloud.service_account,
             project=self.cloud.project,
-            network=self.provider.network,
+            network=self.endpoint.network,
+            environ=self.endpoint.environ,
         )
 
     def url(self) -> str:
         """See `HTTPModel.url`."""
-        region = self.cloud.region or os.environ.get("GOOGLE_CLOUD_LOCATION") or "us-central1"
+        region = self.cloud.region or self.endpoint.environ.get("GOOGLE_CLOUD_LOCATION") or "us-central1"
         checked_region(self.id, region)
         host = {
             "global": "https://aiplatform.googleapis.com",
             "us": "https://aiplatform.us.rep.googleapis.com",
             "eu": "https://aiplatform.eu.rep.googleapis.com",
         }.get(region, f"https://{region}-aiplatform.googleapis.com")
-        address = host if self.provider.address == self.provider.base_url else self.provider.address
+        address = host if self.address == self.provider.base_url else self.address
         place = f"projects/{self._credentials.project()}/locations/{region}"
         return (
             f"{address}/v1/{place}/publishers/google/models/{quote(self.model, safe='')}:streamGenerateContent?alt=sse"

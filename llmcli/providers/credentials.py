@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Mapping
 
 from llmcli.errors import SettingsError
+from llmcli.providers.endpoint import Endpoint
 from llmcli.providers.keystore import keys_path, read_keys
 from llmcli.providers.table import Provider
 
@@ -22,11 +23,13 @@ __all__ = [
 ]
 
 
-def key_for(row: Provider, environ: Mapping[str, str], given: str | None = None) -> str | None:
+def key_for(endpoint: Endpoint, given: str | None = None) -> str | None:
     """The key to send, or None where none is needed; `given` goes before all other places.
 
+    The file of keys counts only with the variables of the process.
     Raises SettingsError that names the variable where a key is missing or cannot be one. Never logs or prints it.
     """
+    row, environ = endpoint.provider, endpoint.environ
     if given is not None:
         return clean_key(given, "the key file")
     for name in row.key_env:
@@ -35,9 +38,9 @@ def key_for(row: Provider, environ: Mapping[str, str], given: str | None = None)
     if row.key_command:
         printed = run_key_command(row.key_command, row.name, table := f"providers.{row.name}")
         return clean_key(printed, f"what {table}.key_command printed")
-    if not row.offline and (kept := read_keys(path := keys_path(environ)).get(row.name)):
+    if endpoint.is_process and not row.offline and (kept := read_keys(path := keys_path(environ)).get(row.name)):
         return clean_key(kept, f"{path} for {row.name}")
-    if row.needs_key:
+    if endpoint.needs_key:
         raise SettingsError(
             f"{row.name}: no API key: {' or '.join(row.key_env)} is not set, and the file of keys has none",
             hint=f"export {row.key_env[0]}=..., or: llmcli keys set {row.name}; to try without: llmcli -m test hello",

@@ -1,17 +1,17 @@
-"""How the outside is reached: which proxy, and whose certificates are trusted; what is wrong with them is said here.
+"""Find the proxy to an address and the certificates to trust; raise for values that cannot be used.
 
 A proxy is the one given (--proxy, LLMCLI_PROXY, settings), else HTTPS_PROXY or HTTP_PROXY, else ALL_PROXY, in lower or
 upper case, else the system's. NO_PROXY goes before all of them, and `none` in the place of a proxy means none.
 """
 
-from __future__ import annotations
-
 import ipaddress
 import os
 import re
-from dataclasses import dataclass
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Optional
 from urllib.parse import urlsplit
 
 from llmcli.errors import SettingsError, UserError
@@ -25,15 +25,16 @@ __all__ = [
     "Network",
     "Proxy",
     "fault_of",
+    "proxies_in",
 ]
 
 _SCHEMES = ("http", "https", "socks5", "socks5h")
 _PORTS = {"http": 80, "https": 443}
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Proxy:
-    """A proxy in force, and who named it. As text it has no password."""
+    """A proxy in force, and the setting that named it. As text it has no password."""
 
     url: str
     source: str
@@ -44,19 +45,22 @@ class Proxy:
         return f"{scheme}://{rest.rpartition('@')[2].rstrip('/')} ({self.source})"
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Network:
-    """What the person says of the way out, and where it was said; None: as the environment says.
-
-    The certificates of `ca_file` are trusted besides those of the system. `backend` is how to connect, where that is
-    not as usual.
-    """
+    """How to reach the outside."""
 
     proxy: str | None = None
+    """A proxy URL, or `none`; None: as the variables say."""
     proxy_from: str = "--proxy"
+    """The option or setting that named the proxy."""
     ca_file: str | None = None
+    """A file of certificates to trust besides the system's."""
     ca_file_from: str = "--ca-file"
-    backend: NetworkBackend | None = None
+    """The option or setting that named the file."""
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    """Where HTTPS_PROXY, NO_PROXY, SSL_CERT_FILE and their like are looked up."""
+    backend: Optional["NetworkBackend"] = None
+    """What connects, where that is not a new connection."""
 
     def proxy_to(self, url: str) -> Proxy | None:
         """The proxy on the way to an address. Raises UserError or SettingsError where it is none."""
@@ -64,11 +68,11 @@ class Network:
             return None
         if self.proxy:
             found = _checked(self.proxy, self.proxy_from)  # also where it is not used: a mistake is a mistake
-        elif named := _from_environment(urlsplit(url).scheme):
+        elif named := self._from_environment(urlsplit(url).scheme):
             found = _checked(*named)
         else:
             return None
-        return None if _is_exempt(url) else found
+        return None if self._is_exempt(url) else found
 
     def certificates(self) -> str | None:
         """What `ca_file` holds. Raises UserError or SettingsError where it cannot be read, or holds no certificate."""
@@ -90,26 +94,50 @@ class Network:
     @property
     def secrets(self) -> frozenset[str]:
         """What must never be shown: the passwords of proxies."""
-        from urllib.request import getproxies
-
-        urls = (value for name, value in getproxies().items() if name != "no")
+        urls = (value for name, value in proxies_in(self.environ).items() if name != "no")
         return url_secrets(*filter(None, (self.proxy, *urls)))
 
+    def _from_environment(self, scheme: str) -> tuple[str, str] | None:
+        proxies = proxies_in(self.environ)
+        for name in (scheme, "all"):
+            if url := proxies.get(name):
+                variable = f"{name}_proxy"
+                names = [known for known in (variable, variable.upper()) if self.environ.get(known)]
+                return url, next(iter(names), "the system's settings")
+        return None
 
-# As the environment says.
+    def _is_exempt(self, url: str) -> bool:
+        """Whether NO_PROXY names the host, a domain above it, or a network it is in; perhaps with a port; or all."""
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port or _PORTS.get(parts.scheme)
+        entries = re.split(r"[,\s]+", proxies_in(self.environ).get("no", "").lower())
+        return any(entry == "*" or _is_in(host, port, entry) for entry in filter(None, entries))
+
+
 PLAIN = Network()
+"""As the variables of the process say."""
 
 
-def _from_environment(scheme: str) -> tuple[str, str] | None:
-    from urllib.request import getproxies
+def proxies_in(environ: Mapping[str, str]) -> dict[str, str]:
+    """The proxy of each scheme that variables name, `no` for the exceptions; a lower-case variable wins.
 
-    proxies = getproxies()
-    for name in (scheme, "all"):
-        if url := proxies.get(name):
-            variable = f"{name}_proxy"
-            names = [known for known in (variable, variable.upper()) if os.environ.get(known)]
-            return url, next(iter(names), "the system's settings")
-    return None
+    For the variables of the process itself, the settings of Windows and macOS stand in where no variable is set.
+    """
+    found: dict[str, str] = {}
+    names = [name for name in environ if name[-6:].lower() == "_proxy"]
+    for name in sorted(names, key=str.islower):
+        scheme = name[:-6].lower()
+        if name == "HTTP_PROXY" and "REQUEST_METHOD" in environ:
+            continue  # in a CGI script it is a header of the client (CVE-2016-1000110)
+        if environ[name]:
+            found[scheme] = environ[name]
+        elif name.islower():
+            found.pop(scheme, None)
+    if not found and environ is os.environ and sys.platform in ("darwin", "win32"):
+        from urllib.request import getproxies
+
+        return getproxies()
+    return found
 
 
 def _checked(given: str, source: str) -> Proxy:
@@ -132,16 +160,6 @@ def _checked(given: str, source: str) -> Proxy:
 def fault_of(source: str) -> type[UserError] | type[SettingsError]:
     """The error for what is wrong with a value that came from there: an option is wrong use, all else a setting."""
     return UserError if source.startswith("--") else SettingsError
-
-
-def _is_exempt(url: str) -> bool:
-    """Whether NO_PROXY names the host: itself, a domain above it, a network it is in; perhaps with a port; or all."""
-    from urllib.request import getproxies
-
-    parts = urlsplit(url)
-    host, port = parts.hostname or "", parts.port or _PORTS.get(parts.scheme)
-    entries = re.split(r"[,\s]+", getproxies().get("no", "").lower())
-    return any(entry == "*" or _is_in(host, port, entry) for entry in filter(None, entries))
 
 
 def _is_in(host: str, port: int | None, entry: str) -> bool:

@@ -4,14 +4,8 @@ One row is one vendor; a vendor that speaks a known protocol needs nothing else.
 `llmcli/models/`. Sources: the vendors' API documentation, and the recordings that `tests/test_recorded.py` replays.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from urllib.parse import urlsplit
-
-from llmcli.errors import SettingsError
-from llmcli.providers.network import PLAIN, Network
 
 __all__ = [
     "PROVIDERS",
@@ -19,52 +13,66 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Provider:
-    """One vendor.
-
-    `name` is the canonical prefix; `protocol` how it is spoken to, `home_protocol` the same at the vendor's own
-    address where that differs; `base_url` the vendor's own address, `address` the one in force ({region} is filled in
-    later); `key_env` the variables that may hold the key, best first (none: no key needed), `other_login` another way
-    in, and `login_env` the variables that show it to be open; `base_url_env` the vendor's own variables for the
-    address, `host_env` the same where only a host or a root may stand in it; `models` a short list for completion and
-    hints whose first is the default; `price_id` the name in price lists where it is not the same.
-
-    The rest are quirks: `key_optional` (used where there is one), `compatible` (the row also stands for any server of
-    its protocol: at another address it is another vendor, which needs no key and gets none of this vendor's headers),
-    `max_tokens_field`, `seed_field`, `effort_field`, `user_field` (where the request body wants them; a dot nests,
-    None: nowhere), `stream_usage` (usage in streams must be asked for), `env_headers` (header: variable),
-    `custom_headers_env` (a variable of `Name: value` lines), `headers` (always sent), `key_command` (prints the key),
-    `start_hint` (how to start it), `deployments` (Azure's addresses and key header). `network` is the way to it.
-    """
+    """One vendor, or one server of the user."""
 
     name: str
+    """Canonical prefix."""
     protocol: str
+    """How it is spoken to; a key of `llmcli.models.PROTOCOLS`."""
     base_url: str = ""
+    """The vendor's own base URL; `{region}` in it is filled in later."""
     key_env: tuple[str, ...] = ()
+    """Variables that may hold the key, best first; none: no key is needed."""
     aliases: tuple[str, ...] = ()
+    """Other prefixes."""
     models: tuple[str, ...] = ()
+    """A short list for completion and hints; its first is the default."""
     price_id: str | None = None
+    """The vendor's name in price lists, where it is another."""
     base_url_env: tuple[str, ...] = ()
+    """The vendor's own variables for the base URL."""
     host_env: str | None = None
+    """The vendor's own variable for a host or a root address."""
     home_protocol: str | None = None
+    """The protocol at the vendor's own address, where it differs."""
     key_optional: bool = False
+    """A key is used where there is one."""
     compatible: bool = False
+    """Stands for any server of its protocol: elsewhere it needs no key, and gets none of the vendor's headers."""
     max_tokens_field: str = "max_tokens"
+    """Field of the request body for the longest reply."""
     seed_field: str = "seed"
+    """Field of the request body for the seed."""
     effort_field: str = "reasoning_effort"
+    """Field of the request body for the effort; a dot nests."""
     user_field: str | None = "user"
+    """Field of the request body for the end user; None: the API has none."""
     stream_usage: bool = True
+    """Usage in streams must be requested."""
     env_headers: Mapping[str, str] = field(default_factory=dict)
+    """Header name: variable with its value."""
     custom_headers_env: str | None = None
+    """A variable with lines of `Name: value`."""
     headers: Mapping[str, str] = field(default_factory=dict)
+    """Headers of every request."""
     key_command: str | None = None
+    """A command that prints the key."""
     start_hint: str | None = None
+    """How to start the server, for servers that the user starts."""
     deployments: bool = False
+    """Azure's addresses and key header."""
     other_login: str | None = None
+    """Another way to log in than a key."""
     login_env: tuple[str, ...] = ()
-    address: str = ""
-    network: Network = PLAIN
+    """Variables that show that the other login is available."""
+    settings_url: str = ""
+    """The base URL that the settings file gives it."""
+    proxy: tuple[str, str] | None = None
+    """The proxy to use, and the option or setting that named it; None: HTTPS_PROXY and its like."""
+    ca_file: tuple[str, str] | None = None
+    """A file of certificates to trust besides the system's, and the option or setting that named it."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -77,43 +85,14 @@ class Provider:
         return f"LLMCLI_{self.name.upper().replace('-', '_')}_BASE_URL"
 
     @property
-    def is_vendor(self) -> bool:
-        """Whether the address in force belongs to the vendor that the row is named after, or is a gateway to it."""
-        return not self.compatible or urlsplit(self.address).hostname == urlsplit(self.base_url).hostname
-
-    @property
     def offline(self) -> bool:
         """Whether it is no vendor at all: the test models, and model files on this machine."""
         return self.protocol in ("test", "local")
 
     @property
     def is_free(self) -> bool:
-        """Whether nobody sends a bill: it is no vendor at all, or a server that the person starts."""
+        """Whether requests are free: the offline test provider or a local server."""
         return self.offline or self.start_hint is not None
-
-    @property
-    def spoken(self) -> str:
-        """The protocol at the address in force."""
-        return self.home_protocol if self.home_protocol and self.is_vendor else self.protocol
-
-    @property
-    def needs_key(self) -> bool:
-        """Whether a request without a key is pointless."""
-        return bool(self.key_env or self.key_command) and not self.key_optional and self.is_vendor
-
-    def request_headers(self, environ: Mapping[str, str]) -> dict[str, str]:
-        """The headers that this row adds to a request, from its own fields and from `environ`."""
-        found: dict[str, str] = {}
-        if self.is_vendor:
-            found |= {header: environ[name] for header, name in self.env_headers.items() if environ.get(name)}
-            for line in environ.get(self.custom_headers_env or "", "").splitlines():
-                header, colon, value = line.partition(":")
-                if colon and header.strip():
-                    found[header.strip()] = value.strip()
-        for header, value in found.items():
-            if not (value + header).isascii() or not (value + header).isprintable() or " " in header:
-                raise SettingsError(f"{self.name}: a variable holds what cannot stand in the header {header!r}")
-        return found | dict(self.headers)
 
 
 _OPENAI = Provider(

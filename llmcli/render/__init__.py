@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from llmcli.config.settings import Settings
-from llmcli.messages import AttemptFailed, Notice, StreamEvent
+from llmcli.messages import AttemptFailed, Notice, Repair, StreamEvent
 from llmcli.render.jsonl import JSONRenderer, NDJSONRenderer
 from llmcli.render.plain import PartRenderer, TextRenderer
 from llmcli.render.progress import Aside
@@ -45,14 +45,17 @@ class Renderer(Protocol):
         """
 
 
-def make_renderer(settings: Settings, model: str, console: Console) -> Renderer:
-    """The renderer that the settings ask for; `model` is the name as the person gave it."""
+def make_renderer(settings: Settings, model: str, console: Console, *, partial: bool = False) -> Renderer:
+    """The renderer that the settings ask for; `model` is the name as the person gave it.
+
+    With `partial`, stdout gets what the verdict makes of the reply, and not its text.
+    """
     stdout = console.stdout
     if settings.format == "json":
         return JSONRenderer(stdout)
     if settings.format == "ndjson":
         return NDJSONRenderer(stdout, model)
-    if settings.extract:
+    if settings.extract or partial:
         return PartRenderer(stdout, console.stderr)
     steered = stdout.is_terminal and os.environ.get("TERM") != "dumb"
     at_once = not settings.stream
@@ -68,7 +71,7 @@ def make_renderer(settings: Settings, model: str, console: Console) -> Renderer:
 def show(events: Iterable[StreamEvent], renderer: Renderer, aside: Aside, result: Result) -> None:
     """Pull the reply through both, and record in `result` when the first text came."""
     for event in events:
-        if isinstance(event, Notice | AttemptFailed):
+        if isinstance(event, Notice | Repair | AttemptFailed):
             event = replace(event, text=result.secrets.redact(event.text))
         result.note(event)
         aside.event(event, renderer)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from llmcli.messages import AttemptFailed, Notice, StreamEvent, TextDelta, ThinkingDelta
+from llmcli.messages import AttemptFailed, Notice, Repair, StreamEvent, TextDelta, ThinkingDelta
 from llmcli.render.streams import Stdout
 from llmcli.result import Result
 
@@ -26,7 +26,7 @@ class JSONRenderer:
 
     def end(self, result: Result) -> None:
         """Write the object."""
-        self._stdout.write(_line(result.as_json()))
+        self._stdout.write(_line(result.as_json(), result))
 
 
 class NDJSONRenderer:
@@ -37,14 +37,18 @@ class NDJSONRenderer:
     def __init__(self, stdout: Stdout, model: str) -> None:
         self._stdout = stdout
         self._seq = 0
+        self._more: dict[str, Any] = {}  # fields of each line of text
         self._write("start", {"model": model})
 
     def event(self, event: StreamEvent) -> None:
         """One line for what a reader can use at once."""
         if isinstance(event, TextDelta):
-            self._write("text", {"text": event.text})
+            self._write("text", {"text": event.text, **self._more})
         elif isinstance(event, ThinkingDelta):
-            self._write("thinking", {"text": event.text})
+            self._write("thinking", {"text": event.text, **self._more})
+        elif isinstance(event, Repair):
+            self._write("notice", {"text": event.text})
+            self._more = {"attempt": event.attempt}
         elif isinstance(event, Notice | AttemptFailed):
             self._write("notice", {"text": event.text})
 
@@ -53,12 +57,17 @@ class NDJSONRenderer:
 
     def end(self, result: Result) -> None:
         """The last line."""
-        self._write("end", result.as_json())
+        self._write("end", result.as_json(), result)
 
-    def _write(self, kind: str, fields: dict[str, Any]) -> None:
-        self._stdout.write(_line({"seq": self._seq, "type": kind, **fields}))
+    def _write(self, kind: str, fields: dict[str, Any], result: Result | None = None) -> None:
+        self._stdout.write(_line({"seq": self._seq, "type": kind, **fields}, result))
         self._seq += 1
 
 
-def _line(value: dict[str, Any]) -> str:
+def _line(value: dict[str, Any], result: Result | None = None) -> str:
+    """One line; the JSON of a reply stands in it with the model's own digits."""
+    if result and result.fit:
+        # No text of the reply can hold these characters: its quotes are escaped. What follows `data` might.
+        mark, exact = '"data": null', f'"data": {result.fit.compact}'
+        return json.dumps({**value, "data": None}, ensure_ascii=False).replace(mark, exact, 1) + "\n"
     return json.dumps(value, ensure_ascii=False) + "\n"

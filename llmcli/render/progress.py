@@ -11,6 +11,7 @@ from llmcli.messages import (
     AttemptFailed,
     Notice,
     Progress,
+    Repair,
     ReplyStart,
     StreamEvent,
     TextDelta,
@@ -78,7 +79,7 @@ class Aside:
                 self._show()
         elif isinstance(event, ThinkingDelta):
             self._think(event.text, reply)
-        elif isinstance(event, Notice | AttemptFailed):
+        elif isinstance(event, Notice | Repair | AttemptFailed):
             reply.pause()
             self._stderr.line(f"note: {event.text}")
             if isinstance(event, AttemptFailed):

@@ -6,9 +6,9 @@ import re
 import unicodedata
 from collections.abc import Callable, Sequence
 
-__all__ = ["Region", "cells"]
+__all__ = ["Region", "cells", "folded"]
 
-_ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+_ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\]8;[!-~]*\x1b\\")  # colours, moves and hyperlinks
 _ERASE_BELOW = "\x1b[J"
 # A row that the terminal takes to be wider than we do is cut, not wrapped: else all later moves were a row too short.
 _NO_WRAP, _WRAP = "\x1b[?7l", "\x1b[?7h"
@@ -105,3 +105,15 @@ def _width(character: str) -> int:
     if unicodedata.category(character) in ("Mn", "Me", "Cf"):
         return 0
     return 2 if unicodedata.east_asian_width(character) in ("W", "F") else 1
+
+
+def folded(line: str, columns: int) -> list[str]:
+    """A line without escape sequences, cut into rows where the terminal would wrap it."""
+    rows, begin, filled = [], 0, 0
+    for place, character in enumerate(line):
+        width = _width(character)
+        if filled + width > columns:
+            rows.append(line[begin:place])
+            begin, filled = place, 0
+        filled += width
+    return [*rows, line[begin:]]

@@ -31,8 +31,8 @@ def usage_line(result: Result, columns: int | None = None) -> str:
     if response is None:
         return result.model
     name = response.served_by or result.model
-    told = [_SHORT.get(response.finish_reason, response.finish_reason), *_counts(response.usage)]
-    cost = cost_in_words(result.cost_usd, told=response.usage.cost is not None)
+    told = [_SHORT.get(response.finish_reason, response.finish_reason), *_counts(result.usage)]
+    cost = cost_in_words(result.cost_usd, told=result.usage.cost is not None)
     told = list(filter(None, (*told, cost, in_short(result.duration_s or 0.0))))
     first = None if result.first_text_s is None else in_short(result.first_text_s)
     whole = " · ".join([name, *told]) + (f", first text {first}" if first else "")

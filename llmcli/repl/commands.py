@@ -20,6 +20,7 @@ from llmcli.providers.lookup import models_like
 from llmcli.render.columns import table
 from llmcli.render.streams import harmless
 from llmcli.repl.clipboard import copy
+from llmcli.repl.prompt_files import prompt_files, use_template
 from llmcli.repl.session import Over, Session
 from llmcli.repl.totals import Spent, spent
 from llmcli.secrets import public_address
@@ -325,6 +326,13 @@ COMMANDS = (
     Command("/system", "[TEXT]", "another system prompt, @FILE reads it, - is none", _system),
     Command("/file", "[PATH]...", "text files before the next prompt; alone: which; - none", _file, _paths),
     Command("/attach", "[PATH_OR_URL]...", "images, PDF, audio for the next prompt; - none", _attach, _paths),
+    Command(
+        "/template",
+        "[NAME] [KEY=VALUE]...",
+        "fill a prompt file with the next prompt",
+        use_template,
+        prompt_files,
+    ),
     Command("/retry", "[MODEL]", "send the last prompt again, perhaps to another model", _retry, _models),
     Command("/continue", "", "ask for the rest of a reply that was cut", _continue),
     Command("/undo", "", "take back the last prompt and its reply", _undo),

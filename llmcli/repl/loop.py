@@ -12,15 +12,18 @@ from llmcli import __version__
 from llmcli.attachments import read_attachments
 from llmcli.config.load import Config, load_config
 from llmcli.console import Console
-from llmcli.errors import Interrupted, LlmcliError, Stopped, UserError
+from llmcli.errors import Interrupted, LlmcliError, Stopped, UserError, internal_error
 from llmcli.factory import open_conversation
 from llmcli.inputs import fenced, read_text
 from llmcli.messages import UserPromptPart
 from llmcli.paths import private_file
+from llmcli.permission import template_of
 from llmcli.repl.commands import run_command
+from llmcli.repl.prompt_files import filled, wait_for_prompt
 from llmcli.repl.session import Over, Session, refuse_json
 from llmcli.repl.totals import bar
 from llmcli.signals import catch_signals, one_interrupt
+from llmcli.template import given_params
 
 if TYPE_CHECKING:
     from llmcli.repl.prompt_line import Line
@@ -35,7 +38,12 @@ def chat(options: Mapping[str, object], console: Console) -> int:
     """
     catch_signals(second_leaves=False)
     try:
-        session = _open(load_config(options), console)
+        template = template_of(options, console)
+        session = _open(load_config(options, template=template.settings if template else None), console)
+        params = given_params(session.config.settings.param)
+        if template:
+            template.fill("", params, input_is_elsewhere=True)  # its parameters are checked now
+            wait_for_prompt(session, template, params)
         return _talk(session, _line(session))
     except KeyboardInterrupt as stop:
         return Interrupted.by(stop).exit_code
@@ -111,12 +119,14 @@ def _talk(session: Session, line: Line) -> int:
                 _turn(session, text)
         except EOFError:
             return 0
-        except Stopped:
+        except (Stopped, Over):
             raise
         except KeyboardInterrupt:
             session.console.stderr.line("Ctrl-D or /exit leaves" if text is None else "interrupted", dim=True)
-        except LlmcliError as error:
-            session.console.stderr.error(error)
+        except Exception as error:
+            if text is None:  # the input line itself is broken, and would be again
+                raise
+            session.console.stderr.error(internal_error(error))
 
 
 def _turn(session: Session, text: str) -> None:
@@ -126,5 +136,6 @@ def _turn(session: Session, text: str) -> None:
     if text.startswith("/") and not text.startswith("//"):
         run_command(session, text)
     else:
-        words = "\n\n".join((*session.files, text.removeprefix("/") if text.startswith("//") else text))
+        typed = filled(session, text.removeprefix("/") if text.startswith("//") else text)
+        words = "\n\n".join((*session.files, typed))
         session.send(UserPromptPart.of(words, tuple(session.attachments)))

@@ -12,9 +12,10 @@ from llmcli.config.load import Config
 from llmcli.console import Console
 from llmcli.conversation import Conversation
 from llmcli.errors import ClosedPipe, Interrupted, LlmcliError, UserError
-from llmcli.factory import chained, choose_model, limits_of, model_settings
+from llmcli.factory import chained, choose_model, limits_of, model_settings, shape_of
 from llmcli.messages import Attachment, UserPromptPart
 from llmcli.providers.lookup import split_model
+from llmcli.template import Template
 from llmcli.turn import check_secrets, run
 
 __all__ = ["Over", "Session", "refuse_json"]
@@ -40,8 +41,8 @@ class Session:
     """A conversation and what surrounds it.
 
     `model_name` is the model as it was asked for, `files` and `attachments` go with the next prompt, `unanswered` is
-    the last prompt if nobody answered it, `saved_as` the name under which the conversation is kept. `say` shows lines
-    to the person.
+    the last prompt if nobody answered it, `template` a prompt file that the next prompt fills, `saved_as` the name
+    under which the conversation is kept. `say` shows lines to the person.
     """
 
     def __init__(self, config: Config, model_name: str, conversation: Conversation, console: Console) -> None:
@@ -55,6 +56,7 @@ class Session:
         self.unanswered: UserPromptPart | None = None
         self.id = uuid.uuid4().hex
         self.saved_as: str | None = None
+        self.template: tuple[Template, dict[str, str]] | None = None
         self.prices_loaded = False
         self.say: Callable[[str], None] = lambda text: console.stderr.write(f"{text}\n")
         self.to_terminal: Callable[[str], None] = lambda text: None
@@ -94,10 +96,12 @@ class Session:
     def configure(self, config: Config) -> None:
         """Put other settings in force. Raises UserError where the model, or a session, does not take them."""
         refuse_json(config.settings.format)
-        settings = model_settings(config)
+        shape = shape_of(config.settings)
+        settings = model_settings(config, shape)
         self.conversation.model.check(settings)
         self.conversation.model = chained(self.conversation.model.members, config)
         self.conversation.settings, self.conversation.limits = settings, limits_of(config)
+        self.conversation.shape = shape
         self.console.stderr.color(config.settings.color)
         self.config = config
 

@@ -62,6 +62,11 @@ class Fit:
         """What stdout gets, without a newline at the end."""
         return str(self.node.value) if self.bare else self.text
 
+    @property
+    def compact(self) -> str:
+        """The JSON on one line, each number and string as the model wrote it."""
+        return self.node.compact(self.text)
+
     def get(self, path: str) -> str | Fault:
         """One value of it, `a.b.0`: strings without quotes, all else with the model's own characters."""
         node = _at(self.node, path.split("."))

@@ -98,7 +98,7 @@ def _joined(text: str, node: Node, members: list[tuple[int, Node | None, list[An
             below = [one for one in schemas if isinstance(one, dict)]
             found.append(text[start : child.start] + _written(text, child, below, root))
         end = after
-    found.append(text[end : node.end].lstrip() if len(found) == 1 else text[end : node.end])
+    found.append(text[end : node.end].lstrip() if ends and len(found) == 1 else text[end : node.end])
     return "".join(found)
 
 

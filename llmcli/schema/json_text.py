@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ __all__ = ["JSONTextError", "Node", "parse", "without_fence"]
 
 _DEEPEST = 200  # arrays and objects inside each other: far more than a schema describes, far less than the stack holds
 _LONGEST_NUMBER = 1000  # characters
+_LARGEST_EXPONENT = 4000  # of ten; a Python int of more digits cannot be printed
 _SPACE = re.compile(r"[ \t\n\r]*")
 _STRING = re.compile(r'"(?:[^"\\\x00-\x1f]++|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*+"')
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)?")
@@ -49,7 +51,20 @@ class Node:
             return self.value
         if self.value.text.lstrip("-").isdigit():
             return int(self.value.text)
-        return Decimal(self.value.text) if exact else float(self.value.text)
+        number = Decimal(self.value.text)
+        if exact:
+            return number
+        near = float(number)
+        return int(number) if math.isinf(near) else near  # too large for a float, and so an integer
+
+    def compact(self, text: str) -> str:
+        """The characters of the value in its text, without blanks between."""
+        if isinstance(self.value, dict):
+            pairs = (f"{json.dumps(key)}: {child.compact(text)}" for key, child in self.value.items())
+            return "{" + ", ".join(pairs) + "}"
+        if isinstance(self.value, list):
+            return "[" + ", ".join(child.compact(text) for child in self.value) + "]"
+        return text[self.start : self.end]
 
 
 @dataclass(slots=True)
@@ -92,6 +107,9 @@ class _Reader:
         if number := _NUMBER.match(self.text, at):
             if number.end() - at > _LONGEST_NUMBER:
                 self.fail(f"a number of more than {_LONGEST_NUMBER} characters", at)
+            exponent = number[0].lower().partition("e")[2].lstrip("+-0")
+            if exponent and (len(exponent) > 4 or int(exponent) > _LARGEST_EXPONENT):
+                self.fail(f"a number whose exponent is larger than {_LARGEST_EXPONENT}", at)
             return Node(at, number.end(), Number(number[0]))
         if literal := _LITERAL.match(self.text, at):
             return Node(at, literal.end(), _WORDS[literal[0]])

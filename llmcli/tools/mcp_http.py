@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import closing, suppress
 from threading import Thread
@@ -26,6 +27,7 @@ __all__ = ["HTTPTransport"]
 _VERSION_KEY = "io.modelcontextprotocol/protocolVersion"
 _NOT_FOUND, _INTERNAL = -32601, -32603
 _CLOSE_S = 2.0
+_FIRST_S = 10.0
 
 
 class HTTPTransport:
@@ -54,25 +56,29 @@ class HTTPTransport:
 
     def send(self, message: Message, headers: Mapping[str, str]) -> None:
         """See `Transport.send`: a thread sends it, and reads what comes back."""
-        Thread(target=self._post, args=(message, headers), daemon=True, name=f"{self._who} post").start()
+        thread = Thread(target=self._post, args=(message, headers), daemon=True, name=f"{self._who} post")
+        thread.start()
+        if message.get("method") == "notifications/initialized":
+            thread.join(_FIRST_S)  # it must not be overtaken by the first request
 
     def cancel(self, number: int) -> bool:
         """See `Transport.cancel`: in the modern era closing the stream is the way to cancel."""
         modern = self.version is None
         response = self._open.pop(number, None)
         if response is not None and modern:
-            _close(response)
+            _break_off(response)
         return modern
 
     def close(self) -> None:
         """See `Transport.close`: a session is ended by DELETE, within two seconds."""
         for response in list(self._open.values()):
             if response is not None:
-                _close(response)
+                _break_off(response)
         if self._session:
             thread = Thread(target=self._delete, daemon=True, name=f"{self._who} close")
             thread.start()
             thread.join(_CLOSE_S)
+        self._client.close()
 
     def _delete(self) -> None:
         with suppress(httpx2.HTTPError):
@@ -182,6 +188,10 @@ class HTTPTransport:
         return ToolServerError(told.message, hint=told.hint)
 
 
-def _close(response: httpx2.Response) -> None:
-    with suppress(Exception):
-        response.close()
+def _break_off(response: httpx2.Response) -> None:
+    """End a stream that another thread reads: only a shutdown of the socket wakes it."""
+    stream = response.extensions.get("network_stream")
+    connection = stream.get_extra_info("socket") if stream else None
+    if isinstance(connection, socket.socket):
+        with suppress(OSError):
+            socket.socket.shutdown(connection, socket.SHUT_RDWR)

@@ -65,7 +65,7 @@ def _ask(terminal: int, tool: Tool, args: Mapping[str, Any]) -> Answer:
         if key == "q":
             return Answer("q")
         if key == "e":
-            edited = _edited(terminal, args if edited is None else edited)
+            edited = _edited(terminal, args if edited is None else edited) or edited
         elif key == "?":
             _write(terminal, f"{_HELP}   to allow it always: {always_line(tool)}\n")
         elif key in ("n", "\r", "\n", "\x1b", "\x04", ""):

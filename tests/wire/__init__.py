@@ -19,7 +19,7 @@ SPOKEN = {
     protocol: {"openai": "openai-chat", "openai-responses": "openai-responses"}.get(protocol)
     or next(row.name for row in PROVIDERS.values() if row.protocol == protocol)
     for protocol in PROTOCOLS
-    if protocol not in ("test", "vertex")
+    if protocol not in ("test", "vertex", "local")
 }
 
 

@@ -1,25 +1,15 @@
-"""The way to a provider: the one place where clients are made, and where a connection that fails is explained."""
+"""Make the HTTP clients: proxy, certificates and connections as the settings and variables say."""
 
-from __future__ import annotations
-
-import os
-import socket
 import ssl
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future
-from contextlib import contextmanager
-from functools import cache, partial
-from threading import Lock, Thread
-from typing import Any, TypeVar
 
 import httpcore2
 import httpx2
 
-from llmcli.errors import SettingsError
-from llmcli.models.http.network_errors import TRUST, WAY, reason_of
-from llmcli.providers.network import Network, Proxy, fault_of
-
-_T = TypeVar("_T")
+from llmcli.errors import SettingsError, causes_of
+from llmcli.models.http.backend import Backend
+from llmcli.models.http.network_errors import WAY
+from llmcli.models.http.trust import is_by_name, is_unknown_issuer, trust_nobody, trusted
+from llmcli.providers.network import Network, Proxy
 
 
 def timeout(seconds: float) -> httpx2.Timeout:
@@ -30,118 +20,61 @@ def timeout(seconds: float) -> httpx2.Timeout:
 def http_client(network: Network, url: str, transport: httpx2.BaseTransport | None = None) -> httpx2.Client:
     """A client for what lives at `url`, with the proxy and the trust in force; `transport` stands in for the network.
 
-    Raises UserError or SettingsError where a proxy or a file of certificates is none, or lacks a package.
+    Raises UserError or SettingsError where a proxy or a file of certificates cannot be used, or lacks a package.
     """
     proxy = network.proxy_to(url)
     if transport:
         network.certificates()
-        return httpx2.Client(transport=transport)
+        return httpx2.Client(transport=transport, trust_env=False)
     secure = url.startswith("https:") or bool(proxy and proxy.url.startswith("https:"))
-    # Without TLS nobody is to be trusted, and a context that trusts nobody costs a tenth of one with certificates.
-    context = trusted(network) if secure else _trusting_nobody()
-    return httpx2.Client(
-        transport=_transport(proxy, context, network.backend),
-        event_hooks={"request": [_marks(network, proxy)], "response": [_refusals(proxy)]},
-    )
+    return httpx2.Client(transport=_Transport(network, proxy, secure=secure), trust_env=False)
 
 
-def _transport(
-    proxy: Proxy | None, context: ssl.SSLContext, backend: httpcore2.NetworkBackend | None
+class _Transport(httpx2.BaseTransport):
+    """Sends through the proxy, and once more with the whole bundle where the hashed folder knows no issuer."""
+
+    def __init__(self, network: Network, proxy: Proxy | None, *, secure: bool) -> None:
+        self._network = network
+        self._proxy = proxy
+        self._by_name = secure and is_by_name(network)
+        context = trusted(network) if secure else trust_nobody()
+        self._inner = _connecting(proxy, context, network.backend or Backend())
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        request.extensions[WAY] = (self._network, self._proxy)
+        try:
+            response = self._inner.handle_request(request)
+        except httpx2.ConnectError as error:
+            if not self._by_name or not any(map(is_unknown_issuer, causes_of(error))):
+                raise
+            self._by_name = False
+            self._inner = _connecting(self._proxy, trusted(self._network, whole=True), Backend())
+            response = self._inner.handle_request(request)
+        # A proxy that forwards http answers 407 as if it were the provider; one that tunnels raises ProxyError.
+        if self._proxy and response.status_code == 407:
+            response.close()
+            raise httpx2.ProxyError("407 Proxy Authentication Required", request=request)
+        return response
+
+    def close(self) -> None:
+        self._inner.close()
+
+
+def _connecting(
+    proxy: Proxy | None, context: ssl.SSLContext, backend: httpcore2.NetworkBackend
 ) -> httpx2.HTTPTransport:
-    if not proxy:
-        transport = httpx2.HTTPTransport(verify=context)
-        if backend:  # httpx2 has no parameter for it
-            transport._pool = httpcore2.ConnectionPool(ssl_context=context, network_backend=backend)
-        return transport
-    over_tls = context if proxy.url.startswith("https:") else None
     try:
-        return httpx2.HTTPTransport(verify=context, proxy=httpx2.Proxy(proxy.url, ssl_context=over_tls))
+        if not proxy:
+            transport = httpx2.HTTPTransport(verify=context)
+        else:
+            over_tls = context if proxy.url.startswith("https:") else None
+            transport = httpx2.HTTPTransport(verify=context, proxy=httpx2.Proxy(proxy.url, ssl_context=over_tls))
     except ImportError as error:
-        hint = f"pip install 'llmcli[socks]', or take another proxy than {proxy.source} names"
+        source = proxy.source if proxy else ""
+        hint = f"pip install 'llmcli[socks]', or take another proxy than {source} names"
         raise SettingsError(f"the proxy {proxy} needs the package socksio, which is missing", hint=hint) from error
     except (ValueError, httpx2.InvalidURL):  # not its words, which hold the whole address
-        raise SettingsError(f"the proxy {proxy} cannot be used", hint=f"check {proxy.source}") from None
-
-
-_TRUSTING = Lock()  # two threads that ask at once wait for the one context
-
-
-def _trusting_nobody() -> ssl.SSLContext:
-    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-
-
-def trusted(network: Network) -> ssl.SSLContext:
-    """Whom to trust on the way. Raises UserError or SettingsError."""
-    with _TRUSTING:
-        return _trust(network.certificates(), network.ca_file_from, *map(os.environ.get, TRUST))
-
-
-@cache
-def _trust(more: str | None, more_from: str, file: str | None, folder: str | None) -> ssl.SSLContext:
-    """The system's certificates, or those of SSL_CERT_FILE or else SSL_CERT_DIR in their place, and `more`.
-
-    Made once, as it takes tens of milliseconds.
-    """
-    if folder and not file and not os.path.isdir(folder):
-        raise SettingsError(f"SSL_CERT_DIR: {folder} is no folder", hint="correct it, or unset it")
-    try:
-        context = httpx2.create_ssl_context()
-    except OSError as error:  # which ssl.SSLError is too
-        hint = "it must be a file of PEM text, and readable; correct it, or unset it"
-        raise SettingsError(f"SSL_CERT_FILE: cannot use {file}: {reason_of(error)}", hint=hint) from error
-    try:
-        if more:
-            context.load_verify_locations(cadata=more)
-    except ssl.SSLError as error:
-        raise fault_of(more_from)(f"{more_from}: a certificate in it cannot be read: {reason_of(error)}") from error
-    return context
-
-
-def _marks(network: Network, proxy: Proxy | None) -> Any:
-    def mark(request: httpx2.Request) -> None:
-        request.extensions[WAY] = (network, proxy)
-
-    return mark
-
-
-def _refusals(proxy: Proxy | None) -> Any:
-    """A proxy that forwards http answers 407 as if it were the provider; one that tunnels raises ProxyError."""
-
-    def refuse(response: httpx2.Response) -> None:
-        if proxy and response.status_code == 407:
-            raise httpx2.ProxyError("407 Proxy Authentication Required", request=response.request)
-
-    return refuse
-
-
-def in_thread(work: Callable[[], _T]) -> Future[_T]:
-    """Begin work in a thread that nobody waits for at the end; the result raises what the work did."""
-    answer: Future[_T] = Future()
-
-    def run() -> None:
-        try:
-            answer.set_result(work())
-        except BaseException as error:  # noqa: BLE001 - it is raised again
-            answer.set_exception(error)
-
-    Thread(target=run, daemon=True).start()
-    return answer
-
-
-@contextmanager
-def interruptible_names() -> Iterator[None]:
-    """Let Ctrl-C through while a host name is being resolved.
-
-    C code holds the calling thread there, for many seconds where the name server is silent, and Python's signal
-    handler has to wait for it; so another thread resolves, and the calling one can be interrupted.
-    """
-    resolve = socket.getaddrinfo
-
-    def resolve_elsewhere(*args: Any, **named: Any) -> Any:
-        return in_thread(partial(resolve, *args, **named)).result()
-
-    socket.getaddrinfo = resolve_elsewhere
-    try:
-        yield
-    finally:
-        socket.getaddrinfo = resolve
+        source = proxy.source if proxy else ""
+        raise SettingsError(f"the proxy {proxy} cannot be used", hint=f"check {source}") from None
+    transport._pool._network_backend = backend  # httpx2 has no parameter for it
+    return transport

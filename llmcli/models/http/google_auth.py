@@ -26,7 +26,7 @@ from llmcli.errors import AuthenticationError, NetworkError, OverloadedError, Pr
 from llmcli.models.http import client, sse
 from llmcli.models.http.network_errors import network_errors
 from llmcli.models.http.provider_errors import provider_error
-from llmcli.providers.network import PLAIN, Network
+from llmcli.providers.network import Network
 
 _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 _OLD = 3000.0  # seconds after which a token is renewed; it lives for 3600
@@ -57,9 +57,18 @@ class GoogleCredentials:
     and ProviderError, AuthenticationError in particular, where Google was asked in vain. No message holds a secret.
     """
 
-    def __init__(self, who: str, *, service_account: str | None, project: str | None, network: Network = PLAIN) -> None:
+    def __init__(
+        self,
+        who: str,
+        *,
+        service_account: str | None,
+        project: str | None,
+        network: Network | None = None,
+        environ: Mapping[str, str] = os.environ,
+    ) -> None:
         self._who = who
-        self._network = network
+        self._environ = environ
+        self._network = network or Network(environ=environ)
         self._file = service_account
         self._option = project
         self._source: _Source | None = None
@@ -87,7 +96,7 @@ class GoogleCredentials:
     def _find_project(self) -> str:
         source = self._find_source()
         given = "--project" if self._option else "GOOGLE_CLOUD_PROJECT"
-        project = self._option or os.environ.get("GOOGLE_CLOUD_PROJECT", "").strip()
+        project = self._option or self._environ.get("GOOGLE_CLOUD_PROJECT", "").strip()
         if project and source.owner and project != source.owner:
             raise SettingsError(
                 f"{self._who}: {given} says {project}, but {source.where} belongs to the project {source.owner}",
@@ -108,8 +117,14 @@ class GoogleCredentials:
     def _first_source(self) -> _Source:
         if self._file:
             return _CredentialsFile(self._who, self._file, "--service-account", self._network)
-        if named := os.environ.get("GOOGLE_APPLICATION_CREDENTIALS", "").strip():
+        if named := self._environ.get("GOOGLE_APPLICATION_CREDENTIALS", "").strip():
             return _CredentialsFile(self._who, named, "GOOGLE_APPLICATION_CREDENTIALS", self._network)
+        if self._environ is not os.environ:  # the login of the process's user is not the caller's
+            raise SettingsError(
+                f"{self._who}: no Google credentials: GOOGLE_APPLICATION_CREDENTIALS is not set",
+                hint="name a file of credentials",
+                kind="credentials",
+            )
         if (login := _gcloud_file()).is_file():
             return _CredentialsFile(self._who, str(login), "gcloud", self._network)
         return _MetadataServer(self._who)
@@ -299,7 +314,7 @@ def _send(who: str, wire: httpx2.Client, method: str, url: str, **more: Any) -> 
     try:
         request = wire.build_request(method, url, **more)
         request.headers["User-Agent"] = f"llmcli/{__version__}"
-        with client.interruptible_names(), network_errors(who, request):
+        with network_errors(who, request):
             return wire.send(request)
     except (httpx2.InvalidURL, UnicodeError):  # not shown: it may come from a file of secrets
         raise SettingsError(f"{who}: the address to ask for an access token is none", kind="credentials") from None

@@ -14,7 +14,7 @@ import httpx2
 from llmcli import __version__
 from llmcli.errors import SettingsError
 from llmcli.messages import ModelSettings
-from llmcli.models.http.client import http_client, interruptible_names, timeout
+from llmcli.models.http.client import http_client, timeout
 from llmcli.models.http.network_errors import address_errors, network_errors
 from llmcli.models.http.protocol import ProtocolModel
 from llmcli.models.http.sse import status_error
@@ -48,12 +48,12 @@ class HTTPModel(ProtocolModel):
         self.seconds = settings.timeout
         url, content = self.url(), json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
         granted = {"Authorization": "***"} if transport and self.signs else self.authorization(url, content)
-        self._granted = frozenset(word for value in granted.values() for word in value.split() if len(word) > 12)
+        self._granted |= frozenset(word for value in granted.values() for word in value.split() if len(word) > 12)
         headers = {"user-agent": f"llmcli/{__version__}", "content-type": "application/json", **self.fixed_headers}
         for more in (granted, self.headers):  # the user's own headers win
             headers |= {name.lower(): value for name, value in more.items()}
-        client: httpx2.Client = self.client(partial(http_client, self.provider.network, url), transport)
-        with address_errors(self.id), interruptible_names():
+        client: httpx2.Client = self.client(partial(http_client, self.endpoint.network, url), transport)
+        with address_errors(self.id):
             request = client.build_request(
                 "POST", url, content=content, headers=headers, timeout=timeout(settings.timeout)
             )

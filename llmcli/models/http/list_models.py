@@ -12,12 +12,12 @@ import httpx2
 
 from llmcli import __version__
 from llmcli.errors import ProviderError, UserError
-from llmcli.models.http.client import http_client, interruptible_names, timeout
+from llmcli.models.http.client import http_client, timeout
 from llmcli.models.http.network_errors import address_errors, network_errors
 from llmcli.models.http.provider_errors import provider_error
 from llmcli.models.http.sse import no_reply, status_error
 from llmcli.providers.credentials import key_for
-from llmcli.providers.endpoint import with_address
+from llmcli.providers.endpoint import Endpoint, endpoint_of
 from llmcli.providers.prices import KnownModel
 from llmcli.providers.table import Provider
 from llmcli.secrets import redact, url_secrets
@@ -89,33 +89,32 @@ def live_models(row: Provider, environ: Mapping[str, str], seconds: float) -> li
         if row.deployments:
             hint = f"its models are your own deployments: -m {row.name}:DEPLOYMENT"
         raise UserError(f"{row.name} has no list of models to ask", hint=hint)
-    row = with_address(row, environ)
-    key = key_for(row, environ)
-    headers = {"User-Agent": f"llmcli/{__version__}", **row.request_headers(environ), **shape.headers}
+    endpoint = endpoint_of(row, environ)
+    endpoint.key = key = key_for(endpoint)
+    headers = {"User-Agent": f"llmcli/{__version__}", **endpoint.headers, **shape.headers}
     if key:
         headers[shape.key_header] = f"Bearer {key}" if shape.key_header == "Authorization" else key
     try:
-        entries = _all_pages(row, shape, headers, key, seconds)
+        entries = _all_pages(endpoint, shape, headers, seconds)
     except ProviderError as error:
-        secrets = {key or "", *row.headers.values(), *row.network.secrets, *url_secrets(row.address)}
+        secrets = {key or "", *row.headers.values(), *endpoint.network.secrets, *url_secrets(endpoint.address)}
         error.message = redact(error.message, secrets)
-        _advise(error, row)
+        _advise(error, endpoint)
         raise
     return [_model(row, shape, entry) for entry in entries if _is_for_chat(shape, entry)]
 
 
-def _all_pages(
-    row: Provider, shape: _Shape, headers: Mapping[str, str], key: str | None, seconds: float
-) -> list[dict[str, Any]]:
+def _all_pages(endpoint: Endpoint, shape: _Shape, headers: Mapping[str, str], seconds: float) -> list[dict[str, Any]]:
+    row, key = endpoint.provider, endpoint.key
     found: list[dict[str, Any]] = []
     seen: set[str] = set()
     params: dict[str, str] = {}
-    with http_client(row.network, row.address) as client:
+    with http_client(endpoint.network, endpoint.address) as client:
         while True:
             request = client.build_request(
-                "GET", row.address + shape.path, params=params, headers=headers, timeout=timeout(seconds)
+                "GET", endpoint.address + shape.path, params=params, headers=headers, timeout=timeout(seconds)
             )
-            with address_errors(row.name), interruptible_names(), network_errors(row.name, request):
+            with address_errors(row.name), network_errors(row.name, request):
                 response = client.send(request)
             if not response.is_success:
                 raise status_error(row.name, response, key)
@@ -191,9 +190,10 @@ def _per_million(value: object) -> Decimal | None:
     return round(price * 1_000_000, 6) if price.is_finite() and 0 <= price <= 1 else None
 
 
-def _advise(error: ProviderError, row: Provider) -> None:
+def _advise(error: ProviderError, endpoint: Endpoint) -> None:
     """Say what to do next where only the provider's row knows it."""
-    host = httpx2.URL(row.address).netloc.decode("ascii", "replace")
+    row = endpoint.provider
+    host = httpx2.URL(endpoint.address).netloc.decode("ascii", "replace")
     if error.exit_code == 3:
         error.hint = f"check {' or '.join(row.key_env) or 'the key'}, and that it belongs to {host}"
     elif row.start_hint and "refused the connection" in error.message:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import socket
 import ssl
@@ -46,6 +45,8 @@ def network_error(who: str, error: BaseException | None, request: httpx2.Request
     reason = next((told for cause in reversed(causes) if (told := reason_of(cause))), "") or type(error).__name__
     in_handshake = isinstance(error, httpx2.ConnectError)  # later an SSLError is a connection that broke
     tls = next((cause for cause in causes if in_handshake and isinstance(cause, ssl.SSLError)), None)
+    if isinstance(tls, ssl.SSLEOFError | ssl.SSLZeroReturnError):  # the server left: a connection that failed
+        tls = None
     through = f" through the proxy {proxy}" if proxy else ""
     kind = None
     if isinstance(error, httpx2.TimeoutException) and not isinstance(error, httpx2.ConnectTimeout):
@@ -111,7 +112,7 @@ def _tls_failure(goal: str, error: ssl.SSLError, network: Network) -> tuple[str,
         return told, "the certificate is for another name: check the address"
     if not isinstance(error, ssl.SSLCertVerificationError):
         return told, "does that port speak TLS? If not, the address begins with http://"
-    named = next((name for name in TRUST if os.environ.get(name)), None)
+    named = next((name for name in TRUST if network.environ.get(name)), None)
     named = f"{network.ca_file_from} ({network.ca_file})" if network.ca_file else named
     if named:
         return told, f"{named} does not hold the certificate that signed it"

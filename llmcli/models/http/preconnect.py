@@ -1,13 +1,11 @@
-"""A connection made ahead: name, TCP and TLS while the SDK is still being imported, for the first request to use."""
-
-from __future__ import annotations
+"""Connect ahead: name, TCP and TLS while the protocol is imported, for the first request to use."""
 
 import time
 from collections.abc import Iterable
 from concurrent.futures import Future
 from dataclasses import replace
 from functools import partial
-from ssl import SSLContext
+from ssl import SSLContext, SSLError, SSLWantReadError
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,12 +13,14 @@ import httpcore2
 
 from llmcli.errors import LlmcliError
 from llmcli.models import FoundModel
-from llmcli.models.http.client import in_thread, timeout, trusted
+from llmcli.models.http.backend import Backend, in_thread
+from llmcli.models.http.client import timeout
+from llmcli.models.http.trust import trusted
 from llmcli.providers.network import Network
 
 __all__ = ["connecting"]
 
-_FRESH_S = 2.0  # a server hangs up on who says nothing, but not as soon as that
+_FRESH_S = 2.0  # servers close idle connections, but not as soon as that
 
 
 def connecting(found: FoundModel, seconds: float) -> FoundModel:
@@ -28,13 +28,13 @@ def connecting(found: FoundModel, seconds: float) -> FoundModel:
 
     `seconds` is the time-out of a request. Nothing is sent; whatever goes wrong, the first request raises.
     """
-    row, network = found.row, found.row.network
-    where = urlsplit(row.address)
+    endpoint, network = found.endpoint, found.endpoint.network
+    where = urlsplit(endpoint.address)
     host = where.hostname or ""
-    if where.scheme != "https" or "{" in host or not host.isascii() or _is_behind_proxy(network, row.address):
+    if where.scheme != "https" or "{" in host or not host.isascii() or _is_behind_proxy(network, endpoint.address):
         return found
     backend = _Begun(network, (host, where.port or 443), timeout(seconds).connect)
-    return replace(found, row=replace(row, network=replace(network, backend=backend)))
+    return replace(found, endpoint=replace(endpoint, network=replace(network, backend=backend)))
 
 
 def _is_behind_proxy(network: Network, url: str) -> bool:
@@ -44,7 +44,7 @@ def _is_behind_proxy(network: Network, url: str) -> bool:
         return True
 
 
-class _Begun(httpcore2.SyncBackend):
+class _Begun(Backend):
     """Connects as usual, but the first time to one place with what was begun."""
 
     def __init__(self, network: Network, place: tuple[str, int], seconds: float | None) -> None:
@@ -70,10 +70,26 @@ class _Begun(httpcore2.SyncBackend):
         way, self._way = self._way, None
         if way and (host, port) == self._place:
             stream, since = way.result()
-            if time.monotonic() - since < _FRESH_S:
+            if time.monotonic() - since < _FRESH_S and _is_open(stream):
                 return _Secured(stream)
             stream.close()
         return super().connect_tcp(host, port, timeout, local_address, socket_options)
+
+
+def _is_open(stream: httpcore2.NetworkStream) -> bool:
+    """Whether the server has neither closed the connection nor said anything, as a 408, before the request.
+
+    A readable socket does not tell: TLS 1.3 sends session tickets after the handshake.
+    """
+    sock = stream.get_extra_info("socket")
+    try:
+        sock.settimeout(0)
+        sock.recv(1)
+    except SSLWantReadError:
+        return True
+    except (OSError, SSLError):
+        return False
+    return False
 
 
 class _Secured(httpcore2.NetworkStream):

@@ -21,8 +21,7 @@ from llmcli.messages import (
 )
 from llmcli.models import HTTPRequest, Model, option
 from llmcli.models.event_builder import Reply
-from llmcli.providers.endpoint import Cloud
-from llmcli.providers.table import Provider
+from llmcli.providers.endpoint import Cloud, Endpoint
 from llmcli.secrets import public_address, redact, url_secrets
 
 if TYPE_CHECKING:
@@ -44,22 +43,20 @@ _SECRET_HEADERS = {
 class ProtocolModel(Model):
     """A model behind an HTTP protocol; a protocol says how to make the body, send it and read the events.
 
-    `key` is None where the provider needs none, `headers` are sent besides the protocol's own, `cloud` is for those who
-    want more than a key.
+    `endpoint` says where and how to reach it, `cloud` has what some need besides a key.
     """
 
     _client: Any = None
 
-    def __init__(
-        self, provider: Provider, model: str, key: str | None, *, headers: Mapping[str, str], cloud: Cloud
-    ) -> None:
-        self.provider = provider
+    def __init__(self, endpoint: Endpoint, model: str, cloud: Cloud) -> None:
+        self.endpoint = endpoint
+        self.provider = endpoint.provider
         self.model = model
-        self.key = key
-        self.headers = headers
+        self.key = endpoint.key
+        self.headers = endpoint.headers
         self.cloud = cloud
-        self.id = f"{provider.name}:{model}"
-        self.address = provider.address
+        self.id = f"{endpoint.provider.name}:{model}"
+        self.address = endpoint.address
 
     @abstractmethod
     def body(self, messages: Sequence[ModelMessage], settings: ModelSettings) -> dict[str, Any]:
@@ -176,7 +173,7 @@ class ProtocolModel(Model):
     def secrets(self) -> frozenset[str]:
         """See `Model.secrets`."""
         words = (word for value in self.headers.values() for word in (value, *value.split()))
-        found = {self.key or "", *words, *url_secrets(self.address), *self.provider.network.secrets}
+        found = {self.key or "", *words, *url_secrets(self.address), *self.endpoint.network.secrets}
         return frozenset(filter(None, found))
 
     def _advise(self, error: ProviderError) -> None:
@@ -184,7 +181,7 @@ class ProtocolModel(Model):
         row = self.provider
         if error.exit_code == 3:
             login = row.other_login or " or ".join(row.key_env) or "the key"
-            error.hint = f"check {login}, and that it belongs to {public_address(row.address)}"
+            error.hint = f"check {login}, and that it belongs to {public_address(self.address)}"
         elif error.kind == "network" and row.start_hint and "refused the connection" in error.message:
             error.hint = row.start_hint.replace("{model}", self.model)
         elif error.kind == "not_found":
@@ -192,7 +189,7 @@ class ProtocolModel(Model):
 
             near = difflib.get_close_matches(self.model, row.models, 1, 0.6)
             meant = f"did you mean {row.name}:{near[0]}? " if near and near[0] != self.model else ""
-            error.hint = f"{meant}Check the model's name and the address {public_address(row.address)}"
+            error.hint = f"{meant}Check the model's name and the address {public_address(self.address)}"
 
 
 def merged(body: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ Row = list[Segment]
 _BEGIN_S, _CHARACTER_S = 0.1, 20e-6  # CPU time that colours may take
 _LONGEST = 2000  # characters in a line, or of blanks
 _DELEGATED = 5000  # characters for a lexer that asks two others, and gives nothing before they are through
+_COLORED = 256 * 1024  # characters that are coloured, at most: tokens take much more memory than text
 _ENDLESS = ("Typographic Number Theory",)  # never comes to an end of what it does not know
 
 
@@ -36,7 +37,7 @@ def code_tokens(code: str, language: str) -> list[tuple[str, str]]:
     """Names and texts; one of no name where Pygments does not know the language, loses text, or would take too long."""
     plain = [("", code)]
     lexer = _lexer(language)
-    if lexer is None or _is_dear(lexer, code):
+    if lexer is None or len(code) > _COLORED or _is_dear(lexer, code):
         return plain
     found, seen, begun = [], 0, time.thread_time()
     for kind, text in lexer.get_tokens(code):

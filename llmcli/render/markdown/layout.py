@@ -8,13 +8,12 @@ from collections.abc import Sequence
 from markdown_it.token import Token
 from markdown_it.tree import SyntaxTreeNode
 from rich.cells import get_character_cell_size
-from rich.color import ColorSystem
 from rich.console import Console
 from rich.segment import Segment
-from rich.style import Style
 from rich.text import Text
 
 from llmcli.render.markdown.code import code_lines
+from llmcli.render.markdown.inline import Inline, Styles
 from llmcli.render.markdown.table import table_rows
 from llmcli.render.markdown.theme import Look
 from llmcli.render.streams import harmless
@@ -24,7 +23,8 @@ __all__ = ["Layout", "is_blank"]
 Row = list[Segment]
 _NARROW = 10  # columns; where less would be left, nothing is indented any more
 _BULLETS = "•◦▪"
-_BREAK = re.compile(r"<br ?/?> ?")
+_INDENT = "    "  # of code that was indented instead of fenced
+_RULE = 60  # columns of the rules around code, at most
 
 
 def is_blank(line: str) -> bool:
@@ -41,24 +41,39 @@ class Layout:
     def __init__(self, look: Look) -> None:
         self._look = look
         self._console = Console(color_system=None)  # only wraps; it never writes
-        self._styles: dict[str, Style] = {}
+        self._style = Styles(look)
 
     def lines(
-        self, tokens: Sequence[Token], source: Sequence[str], columns: int, *, number: int | None, fold: bool
+        self,
+        tokens: Sequence[Token],
+        source: Sequence[str],
+        columns: int,
+        *,
+        number: int | None = None,
+        fold: bool = False,
+        goes_on: bool = False,
+        unfinished: bool = False,
     ) -> list[str]:
         """The rows of the blocks, painted. A line of code that is too long for a row is one line, unless `fold`.
 
         `source` are the lines that `tokens` were parsed from; `number` is the first one of an ordered list that the
-        blocks begin with, where it is not the list's own.
+        blocks begin with, where it is not the list's own. Code at the beginning has no opening rule where it `goes_on`,
+        and code at the end no closing rule where it is `unfinished`.
         """
-        rows: list[Row] = []
-        for place, node in enumerate(SyntaxTreeNode(tokens).children):
+        lines: list[str] = []
+        blocks = SyntaxTreeNode(tokens).children
+        for place, node in enumerate(blocks):
             if place:
-                rows.append([])
-            rows += self._block(node, max(columns, _NARROW), source, None if place else number)
-        if fold:
-            rows = [part for row in rows for part in _fold(row, columns)]
-        return [self._painted(row) for row in rows]
+                lines.append("")
+            first, last = place == 0, place == len(blocks) - 1
+            width = max(columns, _NARROW)
+            if node.type == "fence":
+                rows = self._code(node, width, upper=not (first and goes_on), lower=not (last and unfinished))
+            else:
+                rows = self._block(node, width, source, number if first else None)
+            for row in rows:
+                lines += [self._style.painted(part) for part in (_fold(row, columns) if fold else [row])]
+        return lines
 
     # ---- blocks
 
@@ -68,6 +83,9 @@ class Layout:
             return self._heading(node, width)
         if kind in ("fence", "code_block"):
             return self._code(node, width)
+        if kind == "math_block":
+            lines = harmless(node.content).expandtabs(4).split("\n")
+            return self._as_it_stands([[Segment(line)] for line in lines], node, width)
         if kind == "blockquote":
             bar = Segment("▌ ", self._style("mark")) if self._look.styles is not None else Segment("> ")
             return self._prefixed(bar, bar, width, node.children, source, loose=True)
@@ -77,27 +95,50 @@ class Layout:
             return [[Segment("─" * width, self._style("mark"))]]
         if kind == "table":
             return self._table(node, width)
-        return self._wrapped(self._inline(node), width)
+        return self._wrapped(Inline(self._style).text(node), width)
 
     def _heading(self, node: SyntaxTreeNode, width: int) -> list[Row]:
-        """As Markdown itself has it: the upper two levels are underlined, the others begin with their marks."""
-        text, level = self._inline(node, "heading"), int(node.tag[1])
+        """The upper two levels are underlined; the others are bold, or keep their hashes where nothing can be bold.
+
+        Addresses of links stand in rows of their own below it.
+        """
+        inline, level = Inline(self._style, apart=True), int(node.tag[1])
+        mark = self._style("mark")
+        text = inline.text(node, "heading" if level < 4 else "subheading")
+        below = [row for url in inline.addresses for row in self._wrapped(Text(url, mark), width)]
         if level > 2:
-            return self._wrapped(Text.assemble(("#" * level, self._style("mark")), " ", text), width)
+            if self._look.styles is None:
+                text = Text.assemble("#" * level, " ", text)
+            return [*self._wrapped(text, width), *below]
         rows = self._wrapped(text, width)
         longest = max(map(Segment.get_line_length, rows))
-        return [*rows, [Segment("━─"[level - 1] * max(1, longest), self._style("mark"))]]
+        return [*rows, [Segment("━─"[level - 1] * max(1, longest), mark)], *below]
 
-    def _code(self, node: SyntaxTreeNode, width: int) -> list[Row]:
-        """Between its fences, at the left margin, so that what is copied from the screen is the code."""
-        fence, info = node.markup or "```", harmless(node.info).strip()
-        code = harmless(node.content).expandtabs(4)
+    def _code(self, node: SyntaxTreeNode, width: int, *, upper: bool = True, lower: bool = True) -> list[Row]:
+        """At the left margin, so that what is copied from the screen is the code; indented code keeps its indentation.
+
+        Fenced code stands between rules, with its language in the upper one; between its fences where the look has no
+        rules.
+        """
+        info, code = harmless(node.info).strip(), harmless(node.content).expandtabs(4)
+        if node.type == "code_block":
+            rows = [[Segment(_INDENT), *row] if row else [] for row in code_lines(code, "", self._style)]
+            return self._as_it_stands(rows, node, width)
         language = re.split(r"[\s{},:]+", info.lstrip("{."))[0] if self._look.styles is not None else ""
-        mark = self._style("mark")
-        rows = code_lines(code, language, self._style)
-        if node.level:
-            rows = [part for row in rows for part in _fold(row, width)]
-        return [*self._wrapped(Text.assemble((fence + info, mark)), width), *rows, [Segment(fence, mark)]]
+        rows = self._as_it_stands(code_lines(code, language, self._style), node, width)
+        if self._look.style("fence"):
+            style, size = self._style("fence"), min(width, _RULE)
+            above = Text(f"── {info} " if info else "", style)
+            above.append("─" * max(size - above.cell_len, 1))
+            below = Text("─" * size, style)
+        else:
+            fence, style = node.markup or "```", self._style("mark")
+            above, below = Text(fence + info, style), Text(fence, style)
+        return [*(self._wrapped(above, width) if upper else ()), *rows, *(self._wrapped(below, width) if lower else ())]
+
+    def _as_it_stands(self, rows: list[Row], node: SyntaxTreeNode, width: int) -> list[Row]:
+        """Rows that are not wrapped at words; inside another block they are cut where the terminal would wrap them."""
+        return [part for row in rows for part in _fold(row, width)] if node.level else rows
 
     def _list(self, node: SyntaxTreeNode, width: int, source: Sequence[str], number: int | None) -> list[Row]:
         """Blank rows stand where they stand in the source; each number is as wide as it is: no item needs the next."""
@@ -137,65 +178,13 @@ class Layout:
 
     def _table(self, node: SyntaxTreeNode, width: int) -> list[Row]:
         header, *body = [
-            [self._inline(cell, "header" if part.type == "thead" else "") for cell in line.children]
+            [Inline(self._style).text(cell, "header" if part.type == "thead" else "") for cell in line.children]
             for part in node.children
             for line in part.children
         ]
         cells = node.children[0].children[0].children
         aligns = [str(cell.attrs.get("style", "")).rpartition(":")[2] for cell in cells]
         return table_rows(header, body, aligns, width, self._wrapped, lambda rule: [Segment(rule, self._style("mark"))])
-
-    # ---- inside a block
-
-    def _inline(self, node: SyntaxTreeNode, name: str = "") -> Text:
-        text = Text()
-        for child in node.children:
-            self._put(text, child, self._style(name))
-        return text
-
-    def _put(self, text: Text, node: SyntaxTreeNode, style: Style) -> None:
-        kind = node.type
-        if kind == "inline":
-            self._put_all(text, node, style)
-        elif kind in ("softbreak", "hardbreak"):
-            text.append(" " if kind == "softbreak" else "\n")
-        elif kind == "code_inline":
-            self._put_code(text, node, style)
-        elif kind in ("em", "strong", "s"):
-            mark = node.markup if self._look.styles is None else ""
-            text.append(mark)
-            self._put_all(text, node, style + self._style(kind))
-            text.append(mark)
-        elif kind == "link":
-            self._put_link(text, node, style, str(node.attrs.get("href", "")))
-        elif kind == "image":
-            text.append("image: ", style + self._style("mark"))
-            self._put_link(text, node, style, str(node.attrs.get("src", "")))
-        else:
-            text.append(_BREAK.sub("\n", harmless(node.content)), style)
-
-    def _put_all(self, text: Text, node: SyntaxTreeNode, style: Style) -> None:
-        for child in node.children:
-            self._put(text, child, style)
-
-    def _put_code(self, text: Text, node: SyntaxTreeNode, style: Style) -> None:
-        """With its backticks: no colour is needed to see what is code, and where it ends."""
-        content, mark = harmless(node.content), style + self._style("mark")
-        space = " " if content[:1] == "`" or content[-1:] == "`" else ""
-        text.append(node.markup + space, mark)
-        text.append(content, style + self._style("code"))
-        text.append(space + node.markup, mark)
-
-    def _put_link(self, text: Text, node: SyntaxTreeNode, style: Style, url: str) -> None:
-        """The words, and where they lead if they do not say so: no reader is led astray, and any terminal will do.
-
-        A hyperlink of the terminal's own (OSC 8) would hide the address, and is not shown by every terminal.
-        """
-        begin = len(text)
-        self._put_all(text, node, style + self._style("link"))
-        url, words = harmless(url), text.plain[begin:]
-        if url and words not in (url, url.removeprefix("mailto:")):
-            text.append(f" ({url})" if words else url, style + self._style("mark"))
 
     # ---- rows
 
@@ -205,19 +194,6 @@ class Layout:
             line.rstrip()
             rows.append([part for part in line.render(self._console, end="") if part.text])
         return rows
-
-    def _style(self, name: str) -> Style:
-        if name not in self._styles:
-            self._styles[name] = Style.parse(self._look.style(name))
-        return self._styles[name]
-
-    def _painted(self, row: Row) -> str:
-        if self._look.styles is None:
-            return "".join(part.text for part in row)
-        return "".join(
-            part.style.render(part.text, color_system=ColorSystem.EIGHT_BIT) if part.style else part.text
-            for part in Segment.simplify(row)
-        )
 
 
 def _ancestors(node: SyntaxTreeNode) -> Sequence[SyntaxTreeNode]:

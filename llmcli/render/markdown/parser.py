@@ -7,7 +7,10 @@ from collections.abc import Sequence
 from markdown_it import MarkdownIt
 from markdown_it.rules_block import StateBlock, blockquote, list_block
 from markdown_it.rules_core import StateCore
+from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
+
+from llmcli.render.markdown.math import math_block, math_inline, table_with_math
 
 __all__ = ["make_parser"]
 
@@ -15,10 +18,11 @@ _DEEPEST = 40  # blocks, or emphasis, links and images, in one another: a list t
 _DEEPEST_QUOTE = 12  # each looks through all lines for its end: 5 µs, as much as half a line of text takes
 # For each `[` in a paragraph the library looks ahead for its end, as deep as may be: 50 to 100 µs, a word takes 2.
 _MOST_BRACKETS = 1000
+_INTERRUPTS = ["paragraph", "reference", "blockquote", "list"]  # blocks that end where a block of mathematics begins
 
 
 def make_parser() -> MarkdownIt:
-    """CommonMark with tables and strikethrough; it takes a time in proportion to the text, whatever the text is.
+    """CommonMark with tables, strikethrough and mathematics; the time it takes is in proportion to the text.
 
     HTML stays text: a terminal cannot show it, and leaving it out would lose words.
     """
@@ -26,6 +30,10 @@ def make_parser() -> MarkdownIt:
     # What is too deep for the library's own limit is left out by it, with all that follows.
     parser.block.ruler.at("blockquote", _blockquote, {"alt": ["paragraph", "reference", "blockquote", "list"]})
     parser.block.ruler.at("list", _list, {"alt": ["paragraph", "reference", "blockquote"]})
+    parser.block.ruler.before("fence", "math_block", math_block, {"alt": _INTERRUPTS})
+    parser.block.ruler.at("table", table_with_math, {"alt": ["paragraph", "reference"]})
+    parser.inline.ruler.at("newline", _newline)
+    parser.inline.ruler.before("escape", "math_inline", math_inline)
     parser.core.ruler.at("inline", _inline)
     return parser
 
@@ -36,6 +44,20 @@ def _blockquote(state: StateBlock, start: int, end: int, silent: bool) -> bool:
 
 def _list(state: StateBlock, start: int, end: int, silent: bool) -> bool:
     return state.level + 2 < _DEEPEST and list_block(state, start, end, silent)
+
+
+def _newline(state: StateInline, silent: bool) -> bool:
+    """In the place of the library's rule: a line break, whose content is the indentation of the line that follows."""
+    if state.src[state.pos] != "\n":
+        return False
+    begin = end = state.pos + 1
+    while end < state.posMax and state.src[end] in " \t":
+        end += 1
+    if not silent:
+        state.pending = state.pending.rstrip(" ")
+        state.push("softbreak", "br", 0).content = state.src[begin:end]
+    state.pos = end
+    return True
 
 
 def _inline(state: StateCore) -> None:

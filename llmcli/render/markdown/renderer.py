@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from threading import Condition, Lock, Thread
 from typing import TYPE_CHECKING
 
 from llmcli.errors import LlmcliError
 from llmcli.messages import StreamEvent, TextDelta
 from llmcli.render.markdown.theme import Look
-from llmcli.render.region import Region
+from llmcli.render.region import Region, folded
 from llmcli.render.streams import Stdout, harmless
 from llmcli.result import Result
 
@@ -21,6 +21,8 @@ __all__ = ["MarkdownRenderer", "PageRenderer"]
 
 _FRAME_S = 1 / 12  # from one frame to the next, at least
 _LATER_S = 0.1  # the request goes first: while one thread imports, the other gets on half as fast
+_PIECE = 64 * 1024  # characters that a document gets at once
+_MANY = 2000  # final lines that are written in one go
 _SHARE = 5  # a frame may take one part in so many of the thread's time: a giant block loses frames, not time
 
 
@@ -170,26 +172,38 @@ class MarkdownRenderer:
             if document:
                 self._taken = len(self._pieces)
         columns, height = self._stdout.size()
-        rows: list[str] = []
         if not document:  # the first words do not wait for it
-            rows = harmless(text).split("\n")
+            self._show(_raw_rows(text, columns, height), 0, last=last)
         else:
-            document.feed(text)
+            for begin in range(0, len(text), _PIECE):
+                document.feed(text[begin : begin + _PIECE])
+                while found := document.final(columns):
+                    self._final += found
+                    if len(self._final) > _MANY:
+                        self._show((), document.done, last=last)
             if last:
                 self._final += document.rest(columns)
-            else:
-                self._final += document.final(columns)
-                rows = document.open(columns, height)
+            rows = () if last else document.open(columns, height)
+            self._show(rows, document.done, last=last)
+        if not self._drawn:
+            with self._state:
+                self._drawn = True
+                self._state.notify_all()
+
+    def _show(self, rows: Sequence[str], kept: int, *, last: bool) -> None:
+        """Put the final lines on the screen, and `rows` below them; `kept` characters of the text are final then."""
         with self._screen:
             if self._given_up or (self._paused and not last):
                 return
             self._region.draw(rows, self._final)
             self._final.clear()
-            self._kept = document.done if document else 0
-        if not self._drawn:
-            with self._state:
-                self._drawn = True
-                self._state.notify_all()
+            self._kept = kept
+
+
+def _raw_rows(text: str, columns: int, height: int) -> list[str]:
+    """The end of a text as it came, in rows that the terminal does not wrap and that all fit on the screen."""
+    lines = harmless(text[-columns * height :]).expandtabs(4).split("\n")[-height:]
+    return [row for line in lines for row in folded(line, columns)]
 
 
 def _document(look: Look) -> Document:

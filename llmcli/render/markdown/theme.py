@@ -12,6 +12,7 @@ __all__ = ["Look", "find_look"]
 _SHAPES: Mapping[str, str] = {
     "mark": "dim",
     "heading": "bold",
+    "subheading": "bold",
     "strong": "bold",
     "em": "italic",
     "s": "strike",
@@ -24,6 +25,7 @@ _SHAPES: Mapping[str, str] = {
 # The terminal's own colours, but only those that can be read on black and on white alike.
 _ANSI: Mapping[str, str] = {
     **_SHAPES,
+    "fence": "dim",
     "heading": "bold magenta",
     "code": "cyan",
     "link": "underline cyan",
@@ -46,6 +48,7 @@ _ANSI: Mapping[str, str] = {
 _DARK: Mapping[str, str] = {
     **_ANSI,
     "mark": "color(245)",
+    "fence": "color(240)",
     "heading": "bold color(111)",
     "code": "color(222)",
     "link": "underline color(116)",
@@ -67,6 +70,7 @@ _DARK: Mapping[str, str] = {
 _LIGHT: Mapping[str, str] = {
     **_ANSI,
     "mark": "color(242)",
+    "fence": "color(249)",
     "heading": "bold color(25)",
     "code": "color(94)",
     "link": "underline color(24)",
@@ -87,12 +91,19 @@ _LIGHT: Mapping[str, str] = {
 }
 _THEMES: Mapping[str, Mapping[str, str]] = {"ansi": _ANSI, "dark": _DARK, "light": _LIGHT, "none": _SHAPES}
 
+_LINKING_PROGRAMS = ("iTerm.app", "WezTerm", "vscode", "ghostty", "Hyper", "mintty", "Tabby", "rio", "zed")
+_LINKING_TERMS = ("xterm-kitty", "xterm-ghostty", "foot", "foot-extra", "alacritty", "wezterm", "contour")
 
-@dataclass(frozen=True)
+
+@dataclass(slots=True)
 class Look:
-    """The styles in force; None where nothing but characters may be written, so that marks must tell what is what."""
+    """How a reply is shown."""
 
     styles: Mapping[str, str] | None
+    """Style definitions by name; None where nothing but characters may be written."""
+
+    hyperlinks: bool = False
+    """Whether the terminal shows links that hold their address (OSC 8)."""
 
     def style(self, name: str) -> str:
         """The style definition of `name`, or of the longest part of it, up to a dot, that has one; else ""."""
@@ -109,9 +120,31 @@ def find_look(theme: str, color: bool | None, *, terminal: bool, environ: Mappin
     """
     if not terminal and not color:
         return Look(None)
+    hyperlinks = terminal and _knows_hyperlinks(environ)
     if color is False or (color is None and environ.get("NO_COLOR")):
-        return Look(_SHAPES)
-    return Look(_THEMES[_background(environ.get("COLORFGBG", "")) if theme == "auto" else theme])
+        return Look(_SHAPES, hyperlinks)
+    return Look(_THEMES[_background(environ.get("COLORFGBG", "")) if theme == "auto" else theme], hyperlinks)
+
+
+def _knows_hyperlinks(environ: Mapping[str, str]) -> bool:
+    """Whether the terminal is known to show OSC 8 hyperlinks; FORCE_HYPERLINK says so, 0 says that it does not.
+
+    A multiplexer (tmux, screen) drops them where the terminal around it is not known to take them.
+    """
+    if forced := environ.get("FORCE_HYPERLINK"):
+        return forced != "0"
+    term = environ.get("TERM", "")
+    if environ.get("TMUX") or term.startswith(("tmux", "screen", "dumb")):
+        return False
+    for variable, first in (("VTE_VERSION", 5000), ("KONSOLE_VERSION", 201200)):
+        version = environ.get(variable, "")
+        if version.isdecimal() and len(version) < 9:
+            return int(version) >= first
+    return (
+        environ.get("TERM_PROGRAM") in _LINKING_PROGRAMS
+        or term in _LINKING_TERMS
+        or any(environ.get(name) for name in ("KITTY_WINDOW_ID", "WT_SESSION", "DOMTERM"))
+    )
 
 
 def _background(colorfgbg: str) -> str:
