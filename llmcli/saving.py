@@ -25,7 +25,7 @@ from llmcli.store.recorder import Recorder, Recording
 from llmcli.store.turns import TurnEnd, TurnStart
 from llmcli.usage import Usage
 
-__all__ = ["Resumed", "Saver", "limit_cost", "resume"]
+__all__ = ["Resumed", "Saver", "limit_cost", "resume", "resume_named", "system_prompt"]
 
 
 @dataclass(slots=True)
@@ -121,6 +121,18 @@ def _last(database: Any) -> Resumed:
     return resumed
 
 
+def resume_named(word: str) -> Resumed:
+    """The saved conversation of this name or ID. Raises UserError where there is none, and StoreError."""
+    from llmcli.store.database import reading
+    from llmcli.store.find import find
+
+    with reading() as database:
+        found = find(database, word) if database else None
+        if not found:
+            raise _unknown(word)
+        return _read(database, found.id)
+
+
 def _named(database: Any, word: str) -> Resumed:
     from llmcli.store.find import check_name, find
     from llmcli.store.ids import looks_like_id
@@ -197,10 +209,22 @@ class Saver:
         """The name of the conversation, else its ID; None while nothing of it is saved and it has no name."""
         return self.recorder.recording.name or self.recorder.recording.conversation_id
 
+    def keep(self, conversation: Conversation, model: str) -> None:
+        """Save the messages that are not saved yet, unless saving is off."""
+        self._set_saves(conversation)
+        if self.recorder.recording.saves:
+            first = conversation.model.members[0]
+            self.recorder.keep(TurnStart(model, public_address(first.address)), conversation.messages)
+            self.report()
+
+    def _set_saves(self, conversation: Conversation) -> None:
+        is_test = conversation.model.members[0].id.startswith("test:")
+        self.recorder.recording.saves = self.wanted and not is_test
+
     def begin(self, conversation: Conversation, prompt: str | UserPromptPart, model: str) -> None:
         """The request of a turn is being sent. `model` is the model as the person named it."""
         first = conversation.model.members[0]
-        self.recorder.recording.saves = self.wanted and not first.id.startswith("test:")
+        self._set_saves(conversation)
         start = TurnStart(model, public_address(first.address))
         self.recorder.begin(start, conversation.messages, conversation._request(prompt))
 

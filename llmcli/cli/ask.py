@@ -17,8 +17,8 @@ from llmcli.factory import open_conversation
 from llmcli.inputs import read_prompt
 from llmcli.messages import UserPromptPart
 from llmcli.models import HTTPRequest
-from llmcli.saving import Resumed, Saver, resume
 from llmcli.permission import template_of
+from llmcli.saving import Resumed, Saver, resume
 from llmcli.signals import deliver_signals
 from llmcli.template import Template, given_params
 from llmcli.turn import check_secrets, fail, progress_for, run, shows_cost

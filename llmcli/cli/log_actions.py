@@ -6,7 +6,6 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from llmcli.config.load import load_config
@@ -15,6 +14,7 @@ from llmcli.errors import ReplyMismatch, UserError
 from llmcli.factory import price_of
 from llmcli.inputs import read_text
 from llmcli.render.columns import table
+from llmcli.render.log_rows import search_lines, when
 from llmcli.render.pager import clean, page
 from llmcli.store.database import reading, writing
 from llmcli.store.delete import delete, moment_before, older_than, seconds_in
@@ -22,7 +22,7 @@ from llmcli.store.exchange import FORMAT_VERSION, exported, imported, read_expor
 from llmcli.store.find import Listed, find, listed, rename
 from llmcli.store.log import mend
 from llmcli.store.prices import estimate_costs
-from llmcli.store.search import Hit, search
+from llmcli.store.search import search
 
 if TYPE_CHECKING:
     import sqlite3
@@ -35,9 +35,7 @@ __all__ = [
     "remove_conversations",
     "rename_conversation",
     "search_conversations",
-    "search_table",
     "show_conversation",
-    "when",
 ]
 
 _LIST_FIELDS = (*("id", "name", "title", "model", "created", "updated", "turns", "total_tokens", "cost_usd", "folder"),)
@@ -85,14 +83,6 @@ def list_conversations(console: Console, limit: int, as_json: bool) -> None:
             for one in found
         ]
         page(_fitted(table(head, rows_of_text), console), console.stdout)
-
-
-def when(moment: str) -> str:
-    """A time of the database as local date and time."""
-    try:
-        return f"{datetime.fromisoformat(moment).astimezone():%Y-%m-%d %H:%M}"
-    except ValueError:
-        return clean(moment)
 
 
 def _fitted(text: str, console: Console) -> str:
@@ -226,28 +216,7 @@ def search_conversations(console: Console, words: Sequence[str], limit: int, as_
     if as_json:
         console.stdout.write(json.dumps([asdict(hit) for hit in hits], indent=2, ensure_ascii=False) + "\n")
     elif hits:
-        page(search_table(hits, highlight=console.stdout.is_terminal), console.stdout)
-
-
-def search_table(hits: Sequence[Hit], *, highlight: bool) -> str:
-    """Two lines a hit: the conversation, and the words around the terms."""
-    found = []
-    for hit in hits:
-        label = clean(hit.name or hit.title)
-        found.append(f"{hit.id}  {when(hit.date)}  {hit.role}  {label}\n  {_marked(hit, highlight)}\n")
-    return "".join(found)
-
-
-def _marked(hit: Hit, highlight: bool) -> str:
-    if not highlight:
-        return clean(hit.snippet)
-    from llmcli.render.streams import harmless
-
-    pieces, at = [], 0
-    for begin, end in hit.marks:
-        pieces += [harmless(hit.snippet[at:begin]), f"\x1b[1;33m{harmless(hit.snippet[begin:end])}\x1b[0m"]
-        at = end
-    return "".join((*pieces, harmless(hit.snippet[at:])))
+        page(search_lines(hits, highlight=console.stdout.is_terminal), console.stdout)
 
 
 def rename_conversation(console: Console, which: str, name: str) -> None:

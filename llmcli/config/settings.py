@@ -12,6 +12,7 @@ from dataclasses import MISSING, Field, dataclass, fields
 from typing import Any, Literal, cast, get_args
 
 from llmcli.config.declare import Meta, given, setting
+from llmcli.config.saving_settings import SavingSettings
 from llmcli.messages import Effort
 
 __all__ = ["FIELDS", "SECTIONS", "Meta", "Settings", "default_of", "flag", "kind_of", "meta_of", "names", "variable"]
@@ -22,11 +23,10 @@ SECTIONS = ("Prompt", "Reply", "Model", "Connection", "Limits", "Saved conversat
 Format = Literal["auto", "text", "markdown", "json", "ndjson"]
 Theme = Literal["auto", "dark", "light", "ansi", "none"]
 EditMode = Literal["emacs", "vi"]
-Switch = Literal["on", "off"]
 
 
 @dataclass(slots=True, kw_only=True)
-class Settings:
+class Settings(SavingSettings):
     """The values in force. Field types are those of the values; None means that no value is set."""
 
     prompt: Sequence[str] = given(
@@ -309,63 +309,6 @@ class Settings:
         metavar="NUMBER",
         min=0,
         table="limits",
-    )
-
-    max_cost_day: float | None = setting(
-        None,
-        "Most USD to spend in a day, over all prompts.",
-        section="Limits",
-        min=0,
-        table="limits",
-    )
-    max_cost_month: float | None = setting(
-        None,
-        "Most USD to spend in a month, over all prompts.",
-        section="Limits",
-        min=0,
-        table="limits",
-    )
-
-    continue_last: bool = given(
-        False,
-        "Continue the last conversation of this terminal, else of this folder.",
-        *("--continue", "-c"),
-        section="Saved conversations",
-    )
-    session: str | None = given(
-        None,
-        "Continue a saved conversation, or begin one with this name.",
-        "--session",
-        section="Saved conversations",
-        metavar="NAME_OR_ID",
-        complete="conversation",
-    )
-    fork: str | None = given(
-        None,
-        "Begin a copy of a saved conversation, up to message N.",
-        "--fork",
-        section="Saved conversations",
-        metavar="NAME_OR_ID[:N]",
-        complete="conversation",
-    )
-    save: bool | None = setting(
-        None,
-        "Save the turn, or do not. Default: save in sessions, and where stdin or stderr is a terminal.",
-        *("--save/--no-save", " /-n"),
-        section="Saved conversations",
-        table="",
-    )
-    keep: str | None = setting(
-        None,
-        "Delete conversations older than this, such as 90d. Default: keep all.",
-        section="Saved conversations",
-        table="",
-    )
-    privacy_usage: Switch = setting(
-        "on",
-        "Keep model, tokens and cost of every prompt, without text, for llmcli usage: on or off.",
-        section="Saved conversations",
-        table="privacy",
     )
 
     edit_mode: EditMode = setting("emacs", "Keys of the input line in a session: emacs or vi.", section="Other")

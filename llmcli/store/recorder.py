@@ -7,7 +7,8 @@ ends the writing; it is reported once, and never changes the reply.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
@@ -58,7 +59,8 @@ class Recorder:
         self._answered = threading.Event()
         self._thread: threading.Thread | None = None
         self._turn: tuple[int, int] | None = None
-        self._before = 0
+        self._before: list[int] = []
+        """The path before the turn, which a turn without any reply leaves in force."""
 
     def begin(self, start: TurnStart, earlier: Sequence[ModelMessage], request: ModelMessage) -> None:
         """The request is being sent. `earlier` are the messages that the conversation had before it.
@@ -100,6 +102,12 @@ class Recorder:
     def replace(self, at: int, message: ModelMessage) -> None:
         """Write a message of the branch anew."""
         self._do(lambda: self._replace(at, message))
+
+    def keep(self, start: TurnStart, messages: Sequence[ModelMessage]) -> None:
+        """Save messages that are not saved yet, and wait until that is done."""
+        self.error = None
+        so_far = list(messages)
+        self.run(lambda database: self._keep(database, start, so_far))
 
     def run(self, job: Callable[[sqlite3.Connection], None]) -> None:
         """Run a job on the database after all that was begun before, and wait for it."""
@@ -174,30 +182,56 @@ class Recorder:
         self._open()
 
     def _begin(self, start: TurnStart, earlier: list[ModelMessage], request: ModelMessage) -> None:
-        from llmcli.store.codec import encode, title_of
+        from llmcli.store.codec import encode
         from llmcli.store.database import transaction
-        from llmcli.store.log import append_messages, begin_conversation, begin_turn, count_turns, set_tip
+        from llmcli.store.log import begin_turn
         from llmcli.store.place import this_place
 
         self._answered.wait(_HEAD_START_S)
         start.place = start.place or this_place()
         database = self._open()
-        with transaction(database):
-            one = self.recording
-            path = self.path[: len(earlier)]
-            missing = earlier[len(path) :]
-            catching_up = encode(missing)
-            if one.conversation_id is None:
-                title = title_of(catching_up)
-                one.conversation_id = begin_conversation(database, start, name=one.name, title=title)
+        with self._new_conversation(), transaction(database):
+            path = self._caught_up(database, start, earlier)
             parent = path[-1] if path else None
-            path += append_messages(database, one.conversation_id, parent, None, catching_up)
-            parent = path[-1] if path else None
-            if catching_up:
-                set_tip(database, one.conversation_id, parent)
-                count_turns(database, one.conversation_id, sum(isinstance(one, ModelRequest) for one in missing))
-            turn, row = begin_turn(database, one.conversation_id, parent, start, encode([request])[0])
-        self.path, self._turn, self._before = [*path, row], (turn, row), len(path)
+            conversation = self.recording.conversation_id or ""
+            turn, row = begin_turn(database, conversation, parent, start, encode([request])[0])
+        self._before = self.path if len(self.path) > len(path) else path
+        self.path, self._turn = [*path, row], (turn, row)
+
+    @contextmanager
+    def _new_conversation(self) -> Iterator[None]:
+        """Forget the ID of a conversation whose insertion was rolled back."""
+        before = self.recording.conversation_id
+        try:
+            yield
+        except BaseException:
+            self.recording.conversation_id = before
+            raise
+
+    def _caught_up(self, database: sqlite3.Connection, start: TurnStart, messages: Sequence[ModelMessage]) -> list[int]:
+        """The path of these messages; those that are not saved yet are inserted, and so is a conversation."""
+        from llmcli.store.codec import encode, title_of
+        from llmcli.store.log import append_messages, begin_conversation, count_turns, set_tip
+
+        one = self.recording
+        path = self.path[: len(messages)]
+        missing = messages[len(path) :]
+        encoded = encode(missing)
+        if one.conversation_id is None:
+            one.conversation_id = begin_conversation(database, start, name=one.name, title=title_of(encoded))
+        path += append_messages(database, one.conversation_id, path[-1] if path else None, None, encoded)
+        if encoded:
+            set_tip(database, one.conversation_id, path[-1])
+            count_turns(database, one.conversation_id, sum(isinstance(message, ModelRequest) for message in missing))
+        return path
+
+    def _keep(self, database: sqlite3.Connection, start: TurnStart, messages: list[ModelMessage]) -> None:
+        from llmcli.store.database import transaction
+        from llmcli.store.place import this_place
+
+        start.place = start.place or this_place()
+        with self._new_conversation(), transaction(database):
+            self.path = self._caught_up(database, start, messages)
 
     def _rewind(self, length: int) -> None:
         from llmcli.store.database import transaction
@@ -256,7 +290,7 @@ class Recorder:
                 database.execute("INSERT INTO notes VALUES ('told where', '1')")
                 self.notes.append(_where_it_is_kept())
         if turn:
-            self.path = [*self.path, *rows] if rows else self.path[: self._before]
+            self.path = [*self.path, *rows] if rows else self._before
         if also_elsewhere:
             self.notes.append("another process went on with this conversation too; both branches are saved")
 
