@@ -168,7 +168,8 @@ class ProviderError(LlmcliError):
     """The provider did not give a reply; raised by every model, whatever the wire did.
 
     `status` is the HTTP status or its equivalent inside a stream (None: not told), `retry_after` the seconds to
-    wait (None: not told), `request_id` what to quote to the provider's support, `model` who failed.
+    wait (None: not told), `request_id` what to quote to the provider's support, `model` who failed, `body` what the
+    provider sent, redacted, at most 64 KiB of it. `may_pass` is False where the same request cannot succeed soon.
     """
 
     exit_code = 4
@@ -189,6 +190,18 @@ class ProviderError(LlmcliError):
         self.retry_after = retry_after
         self.request_id = request_id
         self.model: str | None = None
+        self.body: str | None = None
+        self.may_pass = True
+
+    @property
+    def status_code(self) -> int | None:
+        """The HTTP status, as `status`."""
+        return self.status
+
+    @property
+    def model_name(self) -> str | None:
+        """The model that failed, as `model`."""
+        return self.model
 
     @property
     def is_passing(self) -> bool:
@@ -224,26 +237,32 @@ class NetworkError(ProviderError):
     @property
     def is_passing(self) -> bool:
         """See `ProviderError.is_passing`: not a time-out, which has cost enough time, nor what is no connection's."""
-        return self.kind == "network"
+        return self.kind == "network" and self.may_pass
 
 
-class FallbackExceptionGroup(ProviderError, ExceptionGroup[ProviderError]):
+class FallbackExceptionGroup(ProviderError, ExceptionGroup[Exception]):
     """Every model of a chain failed; `exceptions` are their errors in order. It ends as the `last` does."""
 
     message: str = ""  # else ExceptionGroup's own, which is read-only, stands before ours
 
-    def __new__(cls, message: str, errors: Sequence[ProviderError]) -> Self:
+    def __new__(cls, message: str, errors: Sequence[Exception]) -> Self:
         """See the class."""
         return ExceptionGroup.__new__(cls, message, errors)
 
-    def __init__(self, message: str, errors: Sequence[ProviderError]) -> None:
-        self.last = last = errors[-1]
+    def __init__(self, message: str, errors: Sequence[Exception]) -> None:
+        last = errors[-1]
+        self.last = last = last if isinstance(last, ProviderError) else ProviderError(str(last))
         super().__init__(message, hint=last.hint, kind=last.kind, status=last.status, request_id=last.request_id)
         self.exit_code = last.exit_code
+        self.model, self.body, self.may_pass = last.model, last.body, last.may_pass
 
-    def derive(self, errors: Sequence[ProviderError]) -> Self:  # type: ignore[override]  # only ours are in it
+    def derive(self, errors: Sequence[Exception]) -> Self:  # type: ignore[override]  # a part is of the same class
         """What `except*` makes of a part."""
         return type(self)(self.message, errors)
+
+    def __reduce__(self) -> tuple[type[Self], tuple[str, list[Exception]]]:
+        """How to pickle it."""
+        return type(self), (self.message, list(self.exceptions))
 
 
 PROVIDER_KINDS = (

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = [
     "chained",
     "choose_model",
+    "choose_name",
     "limits_of",
     "model_settings",
     "open_conversation",
@@ -83,6 +84,18 @@ def open_conversation(config: Config, model_name: str, console: Console, *, lazy
     )
     conversation.shape = shape
     return conversation
+
+
+def choose_name(config: Config) -> tuple[str, str | None]:
+    """See `Config.model_name`; where there is no model, the hint names a model server that runs on this machine."""
+    try:
+        return config.model_name(os.environ)
+    except SettingsError as error:
+        from llmcli.models.local_servers import find_running_server
+
+        if found := find_running_server():
+            error.hint = f"{found}; or {error.hint}" if error.hint else found
+        raise
 
 
 def shape_of(settings: Settings) -> Shape | None:
@@ -177,7 +190,9 @@ def _model(config: Config, name: str, key: str | None, console: Console, *, lazy
         from llmcli.models.http.preconnect import connecting
 
         found = connecting(found, config.settings.timeout)
-    return found.build()
+    model = found.build()
+    model.debug = config.settings.debug
+    return model
 
 
 def _found(config: Config, name: str, key: str | None, console: Console) -> FoundModel:

@@ -76,7 +76,7 @@ def test_deep_nesting_is_no_crash() -> None:
 
 def retry_after(value: str) -> float | None:
     response = httpx2.Response(429, headers={"retry-after": value}, content=b"{}")
-    return status_error("x:y", response, None).retry_after
+    return status_error("x:y", response, response.content, None).retry_after
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from threading import Timer
@@ -13,8 +12,9 @@ from llmcli.config.load import Config, bare_config, load_config
 from llmcli.console import Console
 from llmcli.conversation import Conversation
 from llmcli.errors import Interrupted, LlmcliError, UserError
-from llmcli.factory import open_conversation
+from llmcli.factory import choose_name, open_conversation
 from llmcli.inputs import read_prompt
+from llmcli.local_setup import offer_pull
 from llmcli.messages import UserPromptPart
 from llmcli.models import HTTPRequest
 from llmcli.permission import template_of
@@ -94,7 +94,7 @@ def _chosen_model(config: Config, console: Console, resumed: Resumed | None) -> 
         console.stderr.line(f"note: {resumed.note}", dim=True)
     if resumed and resumed.model and config.sources["model"] not in ("option", "prompt file"):
         return resumed.model
-    model, chosen_because = config.model_name(os.environ)
+    model, chosen_because = choose_name(config)
     if chosen_because:
         console.stderr.line(f"note: {chosen_because}")
     return model
@@ -111,6 +111,8 @@ def _prepared(
     def fill(said: str) -> str:
         return template.fill(said, params, input_is_elsewhere=bool(settings.file)) if template else said
 
+    if not settings.dry_run:
+        offer_pull(config, model, console)
     with progress_for(config, console).waiting_for(model):  # imports take time, too
         conversation = open_conversation(config, model, console)
     attachments = read_attachments(settings.attach, "--attach", console.stdin)

@@ -21,8 +21,11 @@ __all__ = [
     "SCRIPTS",
     "complete_conversation",
     "complete_model",
+    "complete_own_tool",
     "complete_provider",
+    "complete_server",
     "complete_template",
+    "complete_tool",
     "script",
 ]
 
@@ -31,6 +34,11 @@ SCRIPTS = {"bash": "llmcli.bash", "zsh": "llmcli.zsh", "fish": "llmcli.fish", "p
 
 def complete_model(incomplete: str) -> list[str]:
     """`provider:model` for the models that the table knows, and `provider:` alone, that begin like `incomplete`."""
+    if incomplete.startswith("local:"):
+        from llmcli.models.local_files import SMALL_MODEL, names_of_files
+
+        names = dict.fromkeys((SMALL_MODEL, *names_of_files()))
+        return [full for name in names if (full := f"local:{name}").startswith(incomplete)]
     return models_like(incomplete, PROVIDERS)
 
 
@@ -60,7 +68,47 @@ def complete_template(incomplete: str) -> list[str]:
     return [name for name, _, _ in template_names() if name.startswith(incomplete)]
 
 
-COMPLETIONS = {"model": complete_model, "template": complete_template, "conversation": complete_conversation}
+def complete_server(incomplete: str) -> list[str]:
+    """The tool servers of the settings, and the tools of them that were listed before."""
+    return [name for name in (*_names("mcp"), *_listed_tools()) if name.startswith(incomplete)]
+
+
+def complete_own_tool(incomplete: str) -> list[str]:
+    """The own commands of the settings."""
+    return [name for name in _names("tools") if name.startswith(incomplete)]
+
+
+def complete_tool(incomplete: str) -> list[str]:
+    """Own commands, and `server.tool` of the servers that were listed before."""
+    return [name for name in (*_names("tools"), *_listed_tools()) if name.startswith(incomplete)]
+
+
+def _names(table: str) -> list[str]:
+    """The names of tables in the settings file; none where it cannot be read."""
+    import tomllib
+
+    from llmcli.config.load import config_path
+
+    try:
+        found = tomllib.loads(config_path().read_text(encoding="utf-8-sig")).get(table)
+    except (OSError, ValueError, RecursionError):
+        return []
+    return list(found) if isinstance(found, dict) else []
+
+
+def _listed_tools() -> list[str]:
+    from llmcli.tools.names_cache import read_names
+
+    return read_names()
+
+
+COMPLETIONS = {
+    "model": complete_model,
+    "template": complete_template,
+    "mcp": complete_server,
+    "conversation": complete_conversation,
+    "tool": complete_own_tool,
+}
 """What completes the value of an option, by the `complete` of its setting."""
 
 

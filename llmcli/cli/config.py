@@ -32,6 +32,7 @@ def settings_json() -> str:
     config = load_config({})
     settings = {name: {"value": value, "source": source} for name, value, source in _in_force(config)}
     shown = {"path": str(config.path), "settings": settings, "aliases": dict(config.aliases), "providers": config.own}
+    shown |= config.public_tables()
     return json.dumps(shown, indent=2, ensure_ascii=False) + "\n"
 
 
@@ -41,8 +42,9 @@ def settings_table() -> str:
     rows = [(name, _value(value), source) for name, value, source in _in_force(config)]
     rows += [(f"aliases.{name}", _value(target), str(config.path)) for name, target in config.aliases.items()]
     rows += [
-        (f"providers.{provider}.{name}", _value(value), str(config.path))
-        for provider, fields in config.own.items()
+        (f"{title}.{owner}.{name}", _value(value), str(config.path))
+        for title, tables in {"providers": config.own, **config.public_tables()}.items()
+        for owner, fields in tables.items()
         for name, value in fields.items()
     ]
     return table(("setting", "value", "from"), rows)

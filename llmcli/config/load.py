@@ -12,6 +12,7 @@ from llmcli.config.settings import FIELDS, Settings, default_of, flag, meta_of, 
 from llmcli.errors import SettingsError, UserError
 from llmcli.paths import config_folder
 from llmcli.providers.credentials import key_sources
+from llmcli.providers.lookup import split_chain
 from llmcli.providers.table import PROVIDERS, Provider
 from llmcli.secrets import public_address
 
@@ -34,16 +35,25 @@ class Config:
     aliases: Mapping[str, str] = field(default_factory=dict)
     own: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """What the file says of providers, header values left out."""
+    mcp: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """The tables `[mcp.NAME]`, without the fields that are not given."""
+    tools: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """The tables `[tools.NAME]`, likewise."""
 
     def changed(self, name: str, value: Any, source: str) -> Config:
         """A copy in which one setting has another value."""
         settings = replace(self.settings, **{name: value})
         return replace(self, settings=settings, sources={**self.sources, name: source})
 
+    def public_tables(self) -> dict[str, dict[str, Any]]:
+        """The tables of tool servers and own commands, without what may be secret."""
+        named = {"mcp": self.mcp, "tools": self.tools}
+        return {title: {name: _public(one) for name, one in tables.items()} for title, tables in named.items()}
+
     def chain(self, name: str) -> list[str]:
         """The models of a name: the members of a chain, which has commas, each alias replaced by what it stands for."""
-        members = [self.aliases.get(one.strip(), one) for one in name.split(",")]
-        return [one.strip() for member in members for one in member.split(",")]
+        members = [self.aliases.get(one, one.replace(",", "\\,")) for one in split_chain(name)]
+        return [one for member in members for one in split_chain(member)]
 
     def model_name(self, environ: Mapping[str, str]) -> tuple[str, str | None]:
         """The model as it was asked for, and a line for the person where nobody chose it.
@@ -90,7 +100,7 @@ def load_config(
     path = config_path(environ)
     file = _read(path)
     variables = _from_environ(environ)
-    in_file = {**dict(file), **dict(file.defaults), **dict(file.limits)} if file else {}
+    in_file = {**_top_level(file), **dict(file.defaults), **dict(file.limits)} if file else {}
     in_file |= {f"privacy_{name}": value for name, value in file.privacy} if file else {}
     settings, sources = _in_force(
         (_given(options), "option"), (template or {}, "prompt file"), (variables, None), (in_file, str(path))
@@ -99,14 +109,22 @@ def load_config(
     if not file:
         return Config(path, settings, sources, rows)
     own = {name: _public(row.model_dump(exclude_none=True)) for name, row in file.providers.items()}
-    return Config(path, settings, sources, rows, file.aliases, own)
+    servers = {name: one.model_dump(exclude_none=True) for name, one in file.mcp.items()}
+    tools = {name: one.model_dump(exclude_none=True) for name, one in file.tools.items()}
+    return Config(path, settings, sources, rows, file.aliases, own, servers, tools)
 
 
-def _public(fields: dict[str, Any]) -> dict[str, Any]:
-    """What the file says of a provider, without what may be secret: headers, passwords, words of a command."""
-    if "headers" in fields:
-        fields["headers"] = dict.fromkeys(fields["headers"], "***")
-    for name in fields.keys() & {"base_url", "proxy"}:
+def _top_level(file: Any) -> dict[str, Any]:
+    """The settings that stand in no table."""
+    return {name: value for name, value in file if name in FIELDS and meta_of(name).table == ""}
+
+
+def _public(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """A table of the file without what may be secret: headers, variables, passwords, words of a command for a key."""
+    fields = dict(fields)
+    for name in fields.keys() & {"headers", "env"}:
+        fields[name] = dict.fromkeys(fields[name], "***")
+    for name in fields.keys() & {"base_url", "proxy", "url"}:
         fields[name] = public_address(fields[name])
     if "key_command" in fields:
         fields["key_command"] = f"{fields['key_command'].split(maxsplit=1)[0]} ***"

@@ -3,6 +3,7 @@
 import json
 import re
 import tomllib
+import warnings
 from collections.abc import Mapping
 from functools import cache
 from typing import Annotated, Any, Literal
@@ -57,7 +58,9 @@ def _annotation(name: str) -> Any:
 
 def _model(title: str, which: list[str]) -> type[BaseModel]:
     fields: dict[str, Any] = {name: (_annotation(name), None) for name in which}
-    return create_model(title, __base__=_Strict, **fields)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # `schema` is the name of a retired method of pydantic's
+        return create_model(title, __base__=_Strict, **fields)
 
 
 def _in_table(table: str) -> list[str]:
@@ -99,11 +102,44 @@ class ProviderSettings(_Strict):
     stream_usage: bool | None = None
 
 
+_Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+_Seconds = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
+_Command = Annotated[tuple[str, ...], Field(min_length=1)]
+
+
+class ServerSettings(_Strict):
+    """A tool server; see `llmcli.tools.servers.ServerEntry` for the fields."""
+
+    command: _Command | None = None
+    url: str | None = None
+    env: dict[str, str] | None = None
+    headers: dict[str, str] | None = None
+    key_env: str | None = None
+    key_command: str | None = None
+    allow: _Texts | None = None
+    deny: _Texts | None = None
+    trusted: bool | None = None
+    timeout: _Seconds | None = None
+
+
+class ToolSettings(_Strict):
+    """An own command that models may call; see `llmcli.tools.command.CommandTool`."""
+
+    command: _Command
+    description: str
+    parameters: str | dict[str, Any] | None = None
+    env: dict[str, str] | None = None
+    timeout: _Seconds | None = None
+    max_output: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
+
+
 class _Tables(_Strict):
     """The tables that are not settings of one value."""
 
     aliases: dict[str, str] = {}
     providers: dict[str, ProviderSettings] = {}
+    mcp: dict[_Name, ServerSettings] = {}
+    tools: dict[_Name, ToolSettings] = {}
     defaults: Any = None
     limits: Any = None
     privacy: Any = None

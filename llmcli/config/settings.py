@@ -17,7 +17,7 @@ from llmcli.messages import Effort
 
 __all__ = ["FIELDS", "SECTIONS", "Meta", "Settings", "default_of", "flag", "kind_of", "meta_of", "names", "variable"]
 
-SECTIONS = ("Prompt", "Reply", "Model", "Connection", "Limits", "Saved conversations", "Other")
+SECTIONS = ("Prompt", "Reply", "Model", "Tools", "Connection", "Limits", "Saved conversations", "Other")
 """The sections of `--help`, in order."""
 
 Format = Literal["auto", "text", "markdown", "json", "ndjson"]
@@ -203,6 +203,50 @@ class Settings(SavingSettings):
         "Drop an option that the API does not take, with a note, instead of refusing it.",
         "--lenient/--strict",
         section="Model",
+    )
+
+    mcp: Sequence[str] = given(
+        (),
+        "Tool server to offer: the name of a [mcp.NAME] table, NAME.GLOB for a part of its tools, a URL, or a command "
+        "in quotes. Repeatable.",
+        "--mcp",
+        section="Tools",
+        metavar="NAME_URL_OR_COMMAND",
+        complete="mcp",
+    )
+    tool: Sequence[str] = given(
+        (),
+        "Own command to offer as a tool: the name of a [tools.NAME] table. Repeatable.",
+        "--tool",
+        section="Tools",
+        metavar="NAME",
+        complete="tool",
+    )
+    allow: Sequence[str] = given(
+        (),
+        "Run these tools without a question: a glob of SERVER.TOOL, or hint:read-only for trusted servers. Repeatable.",
+        "--allow",
+        section="Tools",
+        metavar="GLOB",
+    )
+    deny: Sequence[str] = given(
+        (), "Never run these tools: a glob of SERVER.TOOL. Repeatable.", "--deny", section="Tools", metavar="GLOB"
+    )
+    max_steps: int = setting(
+        5,
+        "Most requests of one prompt when the model calls tools. Default: 5.",
+        "--max-steps",
+        section="Tools",
+        metavar="NUMBER",
+        min=1,
+        max=1000,
+    )
+    mcp_file: str | None = setting(
+        None,
+        "JSON file with mcpServers, relative to the settings file.",
+        section="Tools",
+        table="",
+        env=False,
     )
 
     api_key_file: str | None = given(

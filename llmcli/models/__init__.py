@@ -13,7 +13,7 @@ from llmcli.errors import UserError
 from llmcli.messages import Attachment, ModelMessage, ModelSettings, StreamEvent, UserPromptPart
 from llmcli.providers.credentials import key_for
 from llmcli.providers.endpoint import Cloud, Endpoint, endpoint_of, refuse_another_vendors
-from llmcli.providers.lookup import split_model
+from llmcli.providers.lookup import split_chain, split_model
 from llmcli.providers.table import PROVIDERS, Provider
 
 __all__ = ["FoundModel", "HTTPRequest", "Model", "build_model", "find_model"]
@@ -52,6 +52,8 @@ class Model(ABC):
 
     id: str
     address: str = ""
+    debug = False
+    """Whether it may write its log to stderr."""
 
     @property
     def members(self) -> tuple[Model, ...]:
@@ -157,7 +159,18 @@ def build_model(
     api_key: str | None = None,
     cloud: Cloud | None = None,
 ) -> Model:
-    """Find the model, see `find_model`, and build it."""
-    return find_model(
-        name, providers=providers, environ=environ, base_url=base_url, api_key=api_key, cloud=cloud
-    ).build()
+    """Find the model, see `find_model`, and build it; names with commas between become a FallbackModel.
+
+    With an `environ` other than that of the process only its keys and tokens are used: neither the file of keys nor the
+    logins of cloud tools.
+    """
+    models = [
+        find_model(one, providers=providers, environ=environ, base_url=base_url, api_key=api_key, cloud=cloud).build()
+        for one in split_chain(name)
+    ]
+    if len(models) == 1:
+        return models[0]
+    if base_url or api_key:
+        raise UserError("a base_url and an api_key go with one model, not with a chain")
+    fallback = vars(import_module("llmcli.models.fallback"))["FallbackModel"]  # it is of a floor above
+    return cast(Model, fallback(*models))

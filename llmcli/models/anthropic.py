@@ -45,7 +45,9 @@ class MessagesProtocol(HTTPModel):
         return {"Authorization": f"Bearer {self.key}"} if self.key else {}
 
     def refused(self, settings: ModelSettings) -> Mapping[str, str]:
-        """See `ProtocolModel.refused`."""
+        """See `ProtocolModel.refused`; other servers of this protocol may take sampling options."""
+        if not self.endpoint.is_home:
+            return {"seed": "the Messages API has no field for it"} if settings.seed is not None else {}
         sampling = {"temperature": settings.temperature, "top_p": settings.top_p, "seed": settings.seed}
         return dict.fromkeys(given(sampling), _NO_SAMPLING)
 
@@ -59,6 +61,7 @@ class MessagesProtocol(HTTPModel):
         }
         if system := system_prompt(messages):
             body["system"] = system
+        body |= given({"temperature": settings.temperature, "top_p": settings.top_p})
         if settings.stop:
             body["stop_sequences"] = list(settings.stop)
         if settings.user_id is not None:

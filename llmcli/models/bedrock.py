@@ -33,6 +33,7 @@ from llmcli.models.counts import count, other_counts
 from llmcli.models.event_builder import Reply
 from llmcli.models.http.aws_event_stream import Frame, frames
 from llmcli.models.http.backend import in_thread
+from llmcli.models.http.bounded import decoded
 from llmcli.models.http.http_model import HTTPModel, checked_region
 from llmcli.models.http.network_errors import network_errors
 from llmcli.models.http.protocol import system_prompt, turns
@@ -220,7 +221,7 @@ class ConverseProtocol(HTTPModel):
 
         As everywhere the first byte decides: a frame begins with the high byte of its length, which is 0.
         """
-        chunks = response.iter_bytes()
+        chunks = decoded(response)
         with network_errors(self.id, response.request):
             head = next(filter(None, chunks), b"")
         if head[:1] != b"\0":

@@ -41,12 +41,11 @@ class LocalModel(Model):
     One request runs at a time: others wait for it.
     """
 
-    def __init__(self, endpoint: Endpoint, model: str, cloud: Cloud | None = None, *, debug: bool = False) -> None:
+    def __init__(self, endpoint: Endpoint, model: str, cloud: Cloud | None = None) -> None:
         self.model = model
         self.id = f"{endpoint.provider.name}:{model}"
         self._endpoint = endpoint
         self._provider = endpoint.provider
-        self._debug = debug
         self._path = file_of(model)
         packages_folder()
         self._header: GGUFHeader | None = None
@@ -133,7 +132,7 @@ class LocalModel(Model):
             self._engine.close()
             self._engine = None
         if self._engine is None:
-            self._engine = Engine(self.id, self._path, options, debug=self._debug)
+            self._engine = Engine(self.id, self._path, options, debug=self.debug)
         return self._engine
 
     def _options(self, settings: ModelSettings) -> dict[str, int]:

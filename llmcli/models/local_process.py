@@ -73,7 +73,7 @@ class Engine:
             env=_environment(os.environ),
             start_new_session=True,  # Ctrl-C is for us alone
         )
-        self._end = weakref.finalize(self, _end, self._process, folder)
+        self._end = weakref.finalize(self, _end, self._process, self._log, folder)
         first = {"path": str(path.absolute()), "name": path.stem, "packages": packages}
         more = {"socket": os.path.join(folder, "engine.sock"), "verbosity": _TALKATIVE if debug else _QUIET}
         self._send({**first, **more, **options})
@@ -93,6 +93,8 @@ class Engine:
             self.close()  # it listens to nobody while it loads
             raise
         if "failed" in message:
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(2)  # a thread of the engine writes its log, the rest of it when the process ends
             why = self._logged_error() or str(message["failed"].get("message", ""))
             self.close()
             raise ProviderError(f"{self.who}: cannot load {self._path}: {why}", hint="is the file whole?")
@@ -205,12 +207,12 @@ def _readable(pipe: int, seconds: float) -> bool:
     return bool(poll.poll(max(0, seconds) * 1000))
 
 
-def _end(process: subprocess.Popen[bytes], folder: str) -> None:
+def _end(process: subprocess.Popen[bytes], log: IO[bytes] | None, folder: str) -> None:
     process.kill()
     process.wait()
-    for pipe in (process.stdin, process.stdout):
+    for file in filter(None, (process.stdin, process.stdout, log)):
         with suppress(OSError):
-            pipe and pipe.close()
+            file.close()
     for remove, path in ((os.unlink, os.path.join(folder, "engine.sock")), (os.rmdir, folder)):
         with suppress(OSError):
             remove(path)

@@ -89,7 +89,8 @@ def remove(name: str, environ: Mapping[str, str] = os.environ) -> Path:
 @contextmanager
 def _workplace(folder: Path) -> Iterator[Path]:
     """A private folder for one pull, removed at its end; what a killed one left behind is removed first."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for private in (folder.parent, folder):
+        private.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (folder / ".lock").open("a") as lock:
         _lock(lock)
         for left in folder.glob(".pull-*"):

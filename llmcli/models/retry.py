@@ -1,4 +1,4 @@
-"""The same request again, when it failed for a reason that may pass: visible, bounded, never after a first event."""
+"""Retry a request that failed for a passing reason: visibly, within bounds, never after a piece of the reply."""
 
 from __future__ import annotations
 
@@ -8,10 +8,19 @@ from collections.abc import Generator, Sequence
 from contextlib import closing
 
 from llmcli.errors import ProviderError
-from llmcli.messages import AttemptFailed, ModelMessage, ModelSettings, Notice, Progress, StreamEvent
+from llmcli.messages import (
+    AttemptFailed,
+    ModelMessage,
+    ModelSettings,
+    Notice,
+    Progress,
+    ReplyStart,
+    StreamEvent,
+    UsageUpdate,
+)
 from llmcli.models import Model
 
-__all__ = ["LONGEST_WAIT_S", "with_retries"]
+__all__ = ["LONGEST_WAIT_S", "has_content", "with_retries"]
 
 LONGEST_WAIT_S = 60.0  # nobody waits longer for a terminal; who tells us to comes back later
 
@@ -28,8 +37,8 @@ def with_retries(model: Model, messages: Sequence[ModelMessage], settings: Model
         try:
             with closing(model.stream(messages, settings)) as events:
                 for event in events:
-                    begun = begun or not isinstance(event, (Notice, Progress, AttemptFailed))
-                    if begun or not attempt:  # a notice is said once
+                    begun = begun or has_content(event)
+                    if begun or not attempt or not isinstance(event, Notice):  # a notice is said once
                         yield event
             return
         except ProviderError as error:
@@ -41,6 +50,11 @@ def with_retries(model: Model, messages: Sequence[ModelMessage], settings: Model
             text = f"{what}, waiting {wait:.2g} s, retry {attempt + 1} of {retries}"
             yield AttemptFailed(error, text, model.id, wait)
         time.sleep(wait)
+
+
+def has_content(event: StreamEvent) -> bool:
+    """Whether the event is a piece of the reply itself, after which a failure is the reply's own."""
+    return not isinstance(event, (Notice, Progress, AttemptFailed, ReplyStart, UsageUpdate))
 
 
 def _back_off(attempt: int) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -15,6 +16,10 @@ _BARE_NAMES = {"gpt": "openai", "o1": "openai", "o3": "openai", "claude": "anthr
 
 # What a suffix of an OpenAI-family prefix forces.
 _FORCED = {"-chat": "openai", "-responses": "openai-responses"}
+
+
+# Words for whole families of models, which are suggested before providers that are spelled alike.
+_FAMILIES = ("claude", "sonnet", "haiku", "opus", "flash", "gemini", "mistral", "grok", "llama", "qwen", "command")
 
 
 # Providers that are no more, and what to say of them.
@@ -49,21 +54,40 @@ def split_model(name: str, rows: Mapping[str, Provider] = PROVIDERS) -> tuple[Pr
     """
     prefix, colon, model = name.strip().partition(":")
     if not colon:
+        outer, slash, inner = prefix.partition("/")
+        if slash and inner and any(outer in row.names for row in rows.values()):
+            prefix, colon, model = outer, ":", inner  # as other tools write it
+    if not colon:
         alone = next((row for row in rows.values() if prefix in row.names), None)
         bare = next((owner for start, owner in _BARE_NAMES.items() if prefix.startswith(start)), None)
         if alone is None and bare is None:
-            known = [f"{row.name}:{model}" for row in rows.values() for model in row.models]
-            nearest = find_close(prefix, [full.partition(":")[2] for full in known], 0.7)
-            hint = next((f"did you mean {full}?" for full in known if full.partition(":")[2] == nearest), None)
-            hint = hint or did_you_mean(prefix, rows)
+            hint = _like(prefix, rows) or did_you_mean(prefix, rows)
             raise UserError(f"Unknown model: {name}", hint=hint or "write it as provider:model; see `llmcli providers`")
         row, model = (alone, "") if alone else (find_provider(bare or "", rows), prefix)
     else:
-        row = find_provider(prefix, rows)
+        try:
+            row = find_provider(prefix, rows)
+        except UserError as error:
+            if prefix in _GONE:
+                raise
+            raise UserError(f"Unknown model: {name}: there is no provider {prefix}", hint=error.hint) from None
     model = model or next(iter(row.models), "")
     if not model:
         raise UserError(f"{row.name} has no default model", hint=f"name one: -m {row.name}:MODEL")
     return row, model
+
+
+def split_chain(names: str) -> list[str]:
+    """The models of a chain, which commas separate; a backslash before a comma keeps it in a name."""
+    return [re.sub(r"\\,", ",", one).strip() for one in re.split(r"(?<!\\),", names)]
+
+
+def _like(word: str, rows: Mapping[str, Provider]) -> str | None:
+    """The question of a hint that names a known model: one like the word, or else of the family that the word names."""
+    known = {model: f"{row.name}:{model}" for row in reversed(list(rows.values())) for model in row.models}
+    family = (find_close(word, _FAMILIES, 0.75) or word) if word.isalpha() else word
+    near = find_close(word, known, 0.7) or next((model for model in reversed(list(known)) if family in model), None)
+    return f"did you mean {known[near]}?" if near and len(family) > 3 else None
 
 
 def models_like(incomplete: str, rows: Mapping[str, Provider]) -> list[str]:

@@ -146,7 +146,7 @@ class Stderr:
         self.write(f"error: {' '.join(error.message.split())}\n")
         if isinstance(error, FallbackExceptionGroup):
             for one in error.exceptions:
-                self.write(f"  - {' '.join(one.message.split())}\n")
+                self.write(f"  - {' '.join(str(getattr(one, 'message', one)).split())}\n")
         if error.hint:
             self.write(f"hint: {error.hint}\n")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
@@ -13,8 +12,9 @@ from llmcli.attachments import read_attachments
 from llmcli.config.load import Config, load_config
 from llmcli.console import Console
 from llmcli.errors import Interrupted, LlmcliError, Stopped, UserError, internal_error
-from llmcli.factory import open_conversation
+from llmcli.factory import choose_name, open_conversation
 from llmcli.inputs import fenced, read_text
+from llmcli.local_setup import offer_pull
 from llmcli.messages import UserPromptPart
 from llmcli.paths import private_file
 from llmcli.permission import template_of
@@ -76,10 +76,11 @@ def _open(config: Config, console: Console) -> Session:
     if resumed and resumed.model and config.sources["model"] not in ("option", "prompt file"):
         name = resumed.model
     else:
-        name, chosen_because = config.model_name(os.environ)
+        name, chosen_because = choose_name(config)
         if chosen_because:
             console.stderr.line(f"note: {chosen_because}")
     console.stdin.claim("the session")
+    offer_pull(config, name, console)
     conversation = open_conversation(config, name, console, lazy=True)
     if resumed:
         resumed.apply(conversation, config)

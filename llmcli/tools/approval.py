@@ -75,7 +75,7 @@ class Approval:
         if answer.key == "q":
             raise KeyboardInterrupt
         if answer.key == "a":
-            self._always[tool.title] = _fingerprint(tool)
+            self._always[tool.title] = _digest(tool)
             self.tell(f"allowed in this session; to allow it always: {always_line(tool)}")
         elif answer.key == "d":
             self._never.add(tool.title)
@@ -84,7 +84,7 @@ class Approval:
         return Verdict("no", None, "The user declined this call.")
 
     def _is_allowed(self, tool: Tool) -> bool:
-        if self._always.get(tool.title) == _fingerprint(tool):
+        if self._always.get(tool.title) == _digest(tool):
             return True
         return fits(tool, self.rules.allow, _entry_rules(tool, "allow"))
 
@@ -108,9 +108,9 @@ def _entry_rules(tool: Tool, kind: Literal["allow", "deny"]) -> Sequence[str]:
     return tool.entry.allow if kind == "allow" else tool.entry.deny
 
 
-def _fingerprint(tool: Tool) -> str:
+def _digest(tool: Tool) -> str:
     """Changes with the definition: an "always" holds only as long as the tool stays the same."""
-    return tool.fingerprint if isinstance(tool, MCPTool) else json.dumps([tool.description, dict(tool.parameters)])
+    return tool.digest if isinstance(tool, MCPTool) else json.dumps([tool.description, dict(tool.parameters)])
 
 
 def always_line(tool: Tool) -> str:

@@ -209,7 +209,6 @@ class MCPServer:
                 raise ToolServerError(f"{self._who} is not started")
             number = next(self._ids)
             meta = self._meta() | ({"progressToken": number} if progress else {})
-            began = time.monotonic()
             self._inbox.expect(number)
             try:
                 message = {"jsonrpc": "2.0", "id": number, "method": method}
@@ -222,7 +221,7 @@ class MCPServer:
                 raise
             if answer is None:
                 self._cancel(number, method)
-                told = f"{self._who} did not answer {method} within {max(until - began, 0):.3g} s"
+                told = f"{self._who} did not answer {method} within {self.timeout:g} s"
                 raise ToolServerError(told, hint=_WAIT)
             return self._result(answer)
 

@@ -57,7 +57,7 @@ class MCPTool:
         return self.server.call(self.own_name, args, told, headers)
 
     @property
-    def fingerprint(self) -> str:
+    def digest(self) -> str:
         """A hash of the definition: an approval ends when it changes."""
         definition = [self.own_name, self.description, self.parameters, repr(self.hints)]
         return hashlib.sha256(json.dumps(definition, sort_keys=True).encode()).hexdigest()
@@ -140,6 +140,14 @@ class Toolset:
                     self._keep(at, server.list_tools())
         offered = [tool for entry, _ in self._servers for tool in self._listed[entry.name]]
         return (*offered, *self._commands)
+
+    def titles(self) -> dict[str, list[str]]:
+        """What the servers of the settings have listed, by server."""
+        return {
+            entry.name: [tool.title for tool in self._listed.get(entry.name, ())]
+            for entry, _ in self._servers
+            if entry.from_settings and not entry.globs
+        }
 
     def _open(self, at: int) -> None:
         try:

@@ -2,10 +2,12 @@
 
 import socket
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from functools import partial
-from threading import Thread
+from ssl import SSLContext
+from threading import Thread, local
 from typing import Any, TypeVar
 
 import httpcore2
@@ -28,7 +30,27 @@ def in_thread(work: Callable[[], _T]) -> Future[_T]:
 
 
 class Backend(httpcore2.SyncBackend):
-    """The connections of one client. C code holds a thread that resolves a name, and no signal handler runs there."""
+    """The connections of one client. C code holds a thread that resolves a name, and no signal handler runs there.
+
+    `within` bounds the time until a response begins: without it interim responses, or the answer of a proxy, one byte
+    a second, would go on for ever.
+    """
+
+    def __init__(self) -> None:
+        self._bound = _Bound()
+
+    @contextmanager
+    def within(self, seconds: float | None) -> Iterator[None]:
+        """All reads of this thread end in `seconds`."""
+        self._bound.end = None if seconds is None else time.monotonic() + seconds
+        try:
+            yield
+        finally:
+            self._bound.end = None
+
+    def bounded(self, stream: httpcore2.NetworkStream) -> httpcore2.NetworkStream:
+        """The stream, whose reads `within` bounds."""
+        return _Stream(stream, self._bound)
 
     def connect_tcp(
         self,
@@ -41,14 +63,44 @@ class Backend(httpcore2.SyncBackend):
         """See `httpcore2.NetworkBackend.connect_tcp`; `timeout` in seconds is that of the name and of each address."""
         options = list(socket_options or ())
         if ":" in host or host.replace(".", "").isdecimal():
-            return super().connect_tcp(host, port, timeout, local_address, options)
+            return self.bounded(super().connect_tcp(host, port, timeout, local_address, options))
         failure: Exception = httpcore2.ConnectError(f"no address for {host}")
         for address in _addresses(host, port, timeout):
             try:
-                return super().connect_tcp(address, port, timeout, local_address, options)
+                return self.bounded(super().connect_tcp(address, port, timeout, local_address, options))
             except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
                 failure = error
         raise failure
+
+
+class _Bound(local):
+    """When the reads of a thread have to end; None: not bounded."""
+
+    end: float | None = None
+
+
+class _Stream(httpcore2.NetworkStream):
+    def __init__(self, stream: httpcore2.NetworkStream, bound: _Bound) -> None:
+        self._stream = stream
+        self._bound = bound
+        self.write = stream.write  # type: ignore[method-assign]  # without a call between
+        self.close = stream.close  # type: ignore[method-assign]
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        if self._bound.end is not None:
+            left = self._bound.end - time.monotonic()
+            if left <= 0:
+                raise httpcore2.ReadTimeout("the response did not begin in time")
+            timeout = left if timeout is None else min(timeout, left)
+        return self._stream.read(max_bytes, timeout)
+
+    def start_tls(
+        self, ssl_context: SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore2.NetworkStream:
+        return _Stream(self._stream.start_tls(ssl_context, server_hostname, timeout), self._bound)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
 
 
 def _addresses(host: str, port: int, timeout: float | None) -> list[str]:

@@ -38,18 +38,22 @@ class _Transport(httpx2.BaseTransport):
         self._proxy = proxy
         self._by_name = secure and is_by_name(network)
         context = trusted(network) if secure else trust_nobody()
-        self._inner = _connecting(proxy, context, network.backend or Backend())
+        self._backend = network.backend if isinstance(network.backend, Backend) else Backend()
+        self._inner = _connecting(proxy, context, self._backend)
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         request.extensions[WAY] = (self._network, self._proxy)
+        seconds = request.extensions.get("timeout", {}).get("read")
         try:
-            response = self._inner.handle_request(request)
+            with self._backend.within(seconds):
+                response = self._inner.handle_request(request)
         except httpx2.ConnectError as error:
             if not self._by_name or not any(map(is_unknown_issuer, causes_of(error))):
                 raise
             self._by_name = False
-            self._inner = _connecting(self._proxy, trusted(self._network, whole=True), Backend())
-            response = self._inner.handle_request(request)
+            self._inner = _connecting(self._proxy, trusted(self._network, whole=True), self._backend)
+            with self._backend.within(seconds):
+                response = self._inner.handle_request(request)
         # A proxy that forwards http answers 407 as if it were the provider; one that tunnels raises ProxyError.
         if self._proxy and response.status_code == 407:
             response.close()

@@ -14,6 +14,7 @@ import subprocess
 import time
 import warnings
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC
 from pathlib import Path
@@ -24,6 +25,7 @@ import httpx2
 from llmcli import __version__
 from llmcli.errors import AuthenticationError, NetworkError, OverloadedError, ProviderError, SettingsError
 from llmcli.models.http import client, sse
+from llmcli.models.http.bounded import ERROR_BODY, read_whole
 from llmcli.models.http.network_errors import network_errors
 from llmcli.models.http.provider_errors import provider_error
 from llmcli.providers.network import Network
@@ -315,7 +317,11 @@ def _send(who: str, wire: httpx2.Client, method: str, url: str, **more: Any) -> 
         request = wire.build_request(method, url, **more)
         request.headers["User-Agent"] = f"llmcli/{__version__}"
         with network_errors(who, request):
-            return wire.send(request)
+            response = wire.send(request, stream=True)
+            with closing(response):
+                content = read_whole(response, ERROR_BODY, _PATIENCE)
+            headers = {name: value for name, value in response.headers.items() if name != "content-encoding"}
+            return httpx2.Response(response.status_code, headers=headers, content=content, request=request)
     except (httpx2.InvalidURL, UnicodeError):  # not shown: it may come from a file of secrets
         raise SettingsError(f"{who}: the address to ask for an access token is none", kind="credentials") from None
     except NetworkError as error:

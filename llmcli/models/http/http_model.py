@@ -14,6 +14,7 @@ import httpx2
 from llmcli import __version__
 from llmcli.errors import SettingsError
 from llmcli.messages import ModelSettings
+from llmcli.models.http.bounded import ERROR_BODY, read
 from llmcli.models.http.client import http_client, timeout
 from llmcli.models.http.network_errors import address_errors, network_errors
 from llmcli.models.http.protocol import ProtocolModel
@@ -49,7 +50,8 @@ class HTTPModel(ProtocolModel):
         url, content = self.url(), json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
         granted = {"Authorization": "***"} if transport and self.signs else self.authorization(url, content)
         self._granted |= frozenset(word for value in granted.values() for word in value.split() if len(word) > 12)
-        headers = {"user-agent": f"llmcli/{__version__}", "content-type": "application/json", **self.fixed_headers}
+        headers = {"user-agent": f"llmcli/{__version__}", "content-type": "application/json"}
+        headers |= {"accept-encoding": "gzip, deflate", **self.fixed_headers}
         for more in (granted, self.headers):  # the user's own headers win
             headers |= {name.lower(): value for name, value in more.items()}
         client: httpx2.Client = self.client(partial(http_client, self.endpoint.network, url), transport)
@@ -60,8 +62,9 @@ class HTTPModel(ProtocolModel):
             with network_errors(self.id, request):
                 response = client.send(request, stream=True)
                 if not response.is_success:
-                    response.read()
-                    raise status_error(self.id, response, self.key)
+                    content, _ = read(response, ERROR_BODY, settings.timeout)
+                    response.close()
+                    raise status_error(self.id, response, content, self.key)
         return response
 
 

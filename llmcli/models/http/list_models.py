@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -12,6 +13,7 @@ import httpx2
 
 from llmcli import __version__
 from llmcli.errors import ProviderError, UserError
+from llmcli.models.http.bounded import DOCUMENT, ERROR_BODY, read, read_whole
 from llmcli.models.http.client import http_client, timeout
 from llmcli.models.http.network_errors import address_errors, network_errors
 from llmcli.models.http.provider_errors import provider_error
@@ -115,10 +117,13 @@ def _all_pages(endpoint: Endpoint, shape: _Shape, headers: Mapping[str, str], se
                 "GET", endpoint.address + shape.path, params=params, headers=headers, timeout=timeout(seconds)
             )
             with address_errors(row.name), network_errors(row.name, request):
-                response = client.send(request)
-            if not response.is_success:
-                raise status_error(row.name, response, key)
-            entries, following = _page(row.name, shape, response.content, key)
+                response = client.send(request, stream=True)
+                with closing(response):
+                    if not response.is_success:
+                        content, _ = read(response, ERROR_BODY, seconds)
+                        raise status_error(row.name, response, content, key)
+                    content = read_whole(response, DOCUMENT, seconds)
+            entries, following = _page(row.name, shape, content, key)
             found += entries
             if not shape.next_page or not following:
                 return found

@@ -66,7 +66,15 @@ def network_error(who: str, error: BaseException | None, request: httpx2.Request
         told, hint = f"the connection to {host}{through} broke: {reason}", "try again"
         if proxy and isinstance(error, httpx2.RemoteProtocolError):
             hint = f"{hint}, and check that it is a proxy"
-    return NetworkError(f"{who}: {told}", hint=hint, kind=kind)
+    failure = NetworkError(f"{who}: {told}", hint=hint, kind=kind)
+    refused = any(isinstance(cause, ConnectionRefusedError) for cause in causes)
+    failure.may_pass = not (refused and not proxy and request and _is_local(request.url.host))
+    return failure
+
+
+def _is_local(host: str) -> bool:
+    """Whether the host is this machine, where a server that is not running will not run a second later."""
+    return host in ("localhost", "::1") or host.startswith("127.")
 
 
 def _no_connection(

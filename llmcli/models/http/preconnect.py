@@ -48,6 +48,7 @@ class _Begun(Backend):
     """Connects as usual, but the first time to one place with what was begun."""
 
     def __init__(self, network: Network, place: tuple[str, int], seconds: float | None) -> None:
+        super().__init__()
         self._place = place
         self._way: Future[tuple[httpcore2.NetworkStream, float]] | None
         self._way = in_thread(partial(self._connect, network, seconds))
@@ -71,7 +72,7 @@ class _Begun(Backend):
         if way and (host, port) == self._place:
             stream, since = way.result()
             if time.monotonic() - since < _FRESH_S and _is_open(stream):
-                return _Secured(stream)
+                return _Secured(self.bounded(stream))
             stream.close()
         return super().connect_tcp(host, port, timeout, local_address, socket_options)
 

@@ -22,7 +22,8 @@ from llmcli.messages import (
 from llmcli.models import HTTPRequest, Model, option
 from llmcli.models.event_builder import Reply
 from llmcli.providers.endpoint import Cloud, Endpoint
-from llmcli.secrets import public_address, redact, url_secrets
+from llmcli.secrets import header_secrets, public_address, redact, url_secrets
+from llmcli.spelling import find_close
 
 if TYPE_CHECKING:
     import httpx2
@@ -121,6 +122,8 @@ class ProtocolModel(Model):
                 yield from self._read_whatever(response, reply)
         except ProviderError as error:
             error.message = redact(error.message, self.secrets)
+            error.body = error.body and redact(error.body, self.secrets)
+            error.model = error.model or self.id
             yield from reply.flush()
             if not (reply.finish and error.kind in ("network", "timeout")):
                 self._advise(error)
@@ -150,7 +153,7 @@ class ProtocolModel(Model):
         request = seen[0]
         secret = {*_SECRET_HEADERS, *(name.lower() for name in self.headers)}
         headers = {
-            name: "***" if name in secret or (self.key and self.key in value) else value
+            name: "***" if name in secret else redact(value, [self.key or ""])
             for name, value in request.headers.items()
         }
         url = request.url.copy_with(userinfo=b"")
@@ -172,8 +175,8 @@ class ProtocolModel(Model):
     @property
     def secrets(self) -> frozenset[str]:
         """See `Model.secrets`."""
-        words = (word for value in self.headers.values() for word in (value, *value.split()))
-        found = {self.key or "", *words, *url_secrets(self.address), *self.endpoint.network.secrets}
+        in_urls = url_secrets(self.address) | self.endpoint.network.secrets
+        found = {self.key or "", *header_secrets(self.headers), *in_urls}
         return frozenset(filter(None, found))
 
     def _advise(self, error: ProviderError) -> None:
@@ -185,11 +188,15 @@ class ProtocolModel(Model):
         elif error.kind == "network" and row.start_hint and "refused the connection" in error.message:
             error.hint = row.start_hint.replace("{model}", self.model)
         elif error.kind == "not_found":
-            import difflib
-
-            near = difflib.get_close_matches(self.model, row.models, 1, 0.6)
-            meant = f"did you mean {row.name}:{near[0]}? " if near and near[0] != self.model else ""
+            near = None if self._is_listed() else find_close(self.model, row.models)
+            meant = f"did you mean {row.name}:{near}? " if near else ""
             error.hint = f"{meant}Check the model's name and the address {public_address(self.address)}"
+
+    def _is_listed(self) -> bool:
+        """Whether the model is a known one, which is then not misspelt."""
+        from llmcli.providers.prices import known_models
+
+        return any(known.model == self.model for known in known_models(self.provider))
 
 
 def merged(body: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:

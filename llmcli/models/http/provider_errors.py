@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -9,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from llmcli.errors import AuthenticationError, NetworkError, OverloadedError, ProviderError
 from llmcli.secrets import redact
 
+_MOST_BODY = 64 * 1024  # characters of an error body that the error keeps
 _OVERLOADED = {408, 409, 425, 429, 529}
 
 
@@ -56,7 +58,16 @@ _STATUS_OF_WORD = {
 
 # xAI and Gemini answer a wrong key with 400.
 _WRONG_KEY = re.compile(
-    r"incorrect api key|invalid api[ -]?key|api[ _]key[ _](not[ _](valid|found)|invalid|expired)|ExpiredToken",
+    r"incorrect api key|no connected db|invalid api[ -]?key|"
+    r"api[ _]key[ _](not[ _](valid|found)|invalid|expired)|ExpiredToken",
+    re.IGNORECASE,
+)
+
+
+# What a model that takes text only says of a file; some servers call it an error of their own (500).
+_UNSUPPORTED = re.compile(
+    r"(image|vision|audio|video|multi-?modal)\w*\b[^.]{0,80}not support"
+    r"|not support(ed)?\b[^.]{0,40}(image|vision|audio|video|multi-?modal)",
     re.IGNORECASE,
 )
 
@@ -86,7 +97,22 @@ def provider_error(
         request_id: the provider's name for the request.
         secret: the key in use; never shown, even where the provider echoes it.
     """
-    message, words = error_details(body)
+    error = _error(who, status, error_details(body), retry_after=retry_after, request_id=request_id, secret=secret)
+    text = body if isinstance(body, str) else json.dumps(body, ensure_ascii=False, default=str)
+    error.body = redact(text, [secret or ""])[:_MOST_BODY]
+    return error
+
+
+def _error(
+    who: str,
+    status: int | None,
+    details: tuple[str, list[str]],
+    *,
+    retry_after: float | None,
+    request_id: str | None,
+    secret: str | None,
+) -> ProviderError:
+    message, words = details
     if status is None or status < 400:
         status = next((code for word in words if (code := _status_of(word))), None)
     said = " ".join([message, *words])
@@ -96,7 +122,7 @@ def provider_error(
     told = f"{who}: {message} (status {status})"
     if status in (401, 403) or (status == 400 and _WRONG_KEY.search(said)):
         return AuthenticationError(told, status=status, request_id=request_id)
-    if status in _OVERLOADED or status >= 500:
+    if status in _OVERLOADED or (status >= 500 and not _UNSUPPORTED.search(said)):
         kind, hint = _pressure(status, words, retry_after)
         return OverloadedError(
             told, kind=kind, hint=hint, status=status, retry_after=retry_after, request_id=request_id

@@ -7,17 +7,20 @@ and an `event: error` passes for text. httpx2's EventSource would be right, at t
 from __future__ import annotations
 
 import json
+import re
 from codecs import getincrementaldecoder
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from io import IncrementalNewlineDecoder
 from itertools import chain
+from time import monotonic
 from typing import Any, cast
 
 import httpx2
 
 from llmcli.errors import NetworkError, ProviderError
+from llmcli.models.http.bounded import DOCUMENT, ERROR_BODY, decoded
 from llmcli.models.http.network_errors import network_errors
 from llmcli.models.http.provider_errors import error_details, provider_error
 
@@ -45,19 +48,20 @@ def events(who: str, response: httpx2.Response, body: Iterable[bytes] | None = N
     Raises ProviderError for a web page, an empty answer and an event that is not JSON, NetworkError for a broken wire.
     """
     with network_errors(who, response.request):
-        chunks = iter(body) if body is not None else response.iter_bytes()
+        seconds = response.request.extensions.get("timeout", {}).get("read")
+        chunks = _bounded(iter(body) if body is not None else decoded(response), seconds, response.request)
         head = b""
         for chunk in chunks:
-            head += chunk
+            head = (head + chunk)[-len(chunk) - 3 :]  # of blanks, no more than a BOM needs
             if head.lstrip(_BLANK):
                 break
         start = head.lstrip(_BLANK)[:1]
         if not start:
             raise no_reply(who, "an empty answer")
         if start in b"{[<":
-            yield from ((BODY, part) for part in _document(who, head + b"".join(chunks)))
+            yield from ((BODY, part) for part in _document(who, _joined(who, head, chunks)))
         else:
-            yield from _stream(who, chain([head], chunks))
+            yield from _stream(who, chain([head], chunks), seconds, response.request)
 
 
 def _document(who: str, content: bytes) -> list[dict[str, Any]]:
@@ -74,9 +78,35 @@ def _document(who: str, content: bytes) -> list[dict[str, Any]]:
     raise no_reply(who, "JSON that is no reply")
 
 
-def _stream(who: str, chunks: Iterable[bytes]) -> Iterator[Event]:
+def _joined(who: str, head: bytes, chunks: Iterable[bytes]) -> bytes:
+    found = bytearray(head)
+    most = ERROR_BODY if head.lstrip(_BLANK)[:1] == b"<" else DOCUMENT
+    for chunk in chunks:
+        found += chunk
+        if len(found) > most:
+            if most == ERROR_BODY:  # of a web page only the title is of use
+                break
+            raise no_reply(who, f"an answer of more than {DOCUMENT // 1024 // 1024} MiB")
+    return bytes(found)
+
+
+def _bounded(chunks: Iterator[bytes], seconds: float | None, request: httpx2.Request) -> Iterator[bytes]:
+    """The chunks, as long as one that is more than blanks comes at least every `seconds` before the reply begins."""
+    begun = monotonic()
+    for chunk in chunks:
+        if chunk.strip(_BLANK):
+            yield chunk
+            break
+        if seconds is not None and monotonic() - begun > seconds:
+            raise httpx2.ReadTimeout("only blanks arrived", request=request)
+        yield chunk
+    yield from chunks
+
+
+def _stream(who: str, chunks: Iterable[bytes], seconds: float | None, request: httpx2.Request) -> Iterator[Event]:
+    """The events; comments and blank lines are none, so that `seconds` of them alone are a timeout."""
     broken, any_event = False, False
-    for name, text in server_sent(chunks):
+    for name, text in server_sent(chunks, seconds, request):
         data = _object(text)
         if data is None and (not text or text.isspace()):
             continue
@@ -114,37 +144,65 @@ def _object(text: str) -> dict[str, Any] | None:
     return data if isinstance(data, dict) else None
 
 
-def server_sent(chunks: Iterable[bytes]) -> Iterator[tuple[str, str]]:
+def server_sent(
+    chunks: Iterable[bytes], seconds: float | None = None, request: httpx2.Request | None = None
+) -> Iterator[tuple[str, str]]:
     """The name and the data of each event (HTML standard, 9.2), as UTF-8 whatever the headers say."""
+    size, quiet_since = 0, monotonic()
     decoder = IncrementalNewlineDecoder(_UTF8("replace"), translate=True)
     rest = [""]  # of an event that is not whole yet, in pieces: one of many megabytes costs no more than its length
     for chunk in chain(chunks, [b"\n\n"]):  # a last event without its blank line counts
         text = decoder.decode(chunk)
         if "\n\n" not in rest[-1][-1:] + text:
             rest += [text] if text else []
+            size += len(text)
+            if size > DOCUMENT:
+                raise httpx2.ReadError(f"an event of more than {DOCUMENT // 1024 // 1024} MiB", request=request)
+            if seconds is not None and monotonic() - quiet_since > seconds:
+                raise httpx2.ReadTimeout("no whole event arrived", request=request)
             continue
         *blocks, tail = "".join([*rest, text]).split("\n\n")
-        rest = [tail]
+        rest, size, any_data = [tail], len(tail), False
         for block in blocks:
             if block.startswith("data: ") and "\n" not in block:  # as nearly all are
+                any_data = True
                 yield "message", block[6:]
                 continue
-            name, data = "message", []
-            for line in block.split("\n"):
-                field, _, value = line.partition(":")
-                if field == "data":
-                    data.append(value.removeprefix(" "))
-                elif field == "event":
-                    name = value.removeprefix(" ") or name
-            yield name, "\n".join(data)
+            name, data = _event(block)
+            any_data = any_data or bool(data)
+            yield name, data
+        if any_data:
+            quiet_since = monotonic()
+        elif seconds is not None and monotonic() - quiet_since > seconds:
+            raise httpx2.ReadTimeout("nothing but comments arrived", request=request)
 
 
-def status_error(who: str, response: httpx2.Response, secret: str | None) -> ProviderError:
-    """The error for a response (already read) with a failing status; shapes of its body: `errors.provider_error`."""
+def _event(block: str) -> tuple[str, str]:
+    """The name and the data of one block of lines."""
+    name, data = "message", []
+    for line in block.split("\n"):
+        field, _, value = line.partition(":")
+        if field == "data":
+            data.append(value.removeprefix(" "))
+        elif field == "event":
+            name = value.removeprefix(" ") or name
+    return name, "\n".join(data)
+
+
+def _blocks(text: str) -> Iterator[tuple[str, dict[str, Any] | None]]:
+    """The named JSON objects of a text that came whole."""
+    for block in re.split(r"\r?\n\r?\n", text):
+        name, data = _event(block.replace("\r\n", "\n"))
+        yield name, _object(data)
+
+
+def status_error(who: str, response: httpx2.Response, content: bytes, secret: str | None) -> ProviderError:
+    """The error for a response with a failing status and this body; its shapes: `provider_errors.error_details`."""
+    text = content.decode("utf-8", "replace")
     try:
-        body: Any = json.loads(response.content)
+        body: Any = json.loads(text)
     except (ValueError, RecursionError):
-        body = response.content.decode("utf-8", "replace")
+        body = next((data for _, data in _blocks(text) if data), text)  # an error in the shape of a stream
     headers = response.headers
     if response.status_code < 400:  # a redirect is not followed: it could take key and prompt anywhere
         return no_reply(who, f"status {response.status_code}, which points to {headers.get('location', 'nothing')}")
