@@ -381,9 +381,9 @@ def test_no_save_saves_nothing_until_save(provider: FakeProvider) -> None:
         terminal.ready()
         assert rows("SELECT count(*) FROM messages") == [(0,)]
         order(terminal, "/save a", "named a")
-        assert rows("SELECT count(*) FROM messages") == [(2,)]
+        assert rows("SELECT count(*), (SELECT turns FROM conversations) FROM messages") == [(2, 1)]
         ask(terminal, "second", "two")
-        terminal.ready()
+        terminal.see("conversations are saved in")
     assert rows("SELECT name, turns FROM conversations") == [("a", 2)]
 
 

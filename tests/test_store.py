@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
+import subprocess
+import sys
 import time
 from contextlib import closing
 from pathlib import Path
@@ -337,6 +339,7 @@ def test_a_file_of_a_newer_version_is_not_touched(file: Path) -> None:
     with closing(sqlite3.connect(file)) as database:
         database.execute("PRAGMA user_version = 99")
         database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    files._prepare.cache_clear()  # as in a process of its own
     before = {one: (one.read_bytes(), one.stat().st_mtime_ns) for one in file.parent.iterdir()}
     for attempt in (reading, writing):
         with pytest.raises(StoreError, match="newer version of llmcli"), attempt():
@@ -353,6 +356,28 @@ def test_a_locked_database_is_an_error_that_names_the_lock(file: Path, monkeypat
             pass
         assert caught.value.hint == "another program has locked the file; try again when it has ended"
         assert loaded("last") == ["one", "1"]
+
+
+def test_another_process_that_closes_the_database_does_not_take_the_log_away(file: Path) -> None:
+    recorder = talk(("one", "1"))
+    recorder = Recorder(Recording(conversation_id=recorder.recording.conversation_id), recorder.path)
+    earlier: list[ModelMessage] = [asked("one"), answered("1")]
+    recorder.begin(TurnStart("openai:m"), earlier, asked("two"))
+    recorder.end(end(), [answered("2")])
+    with reading():  # opens and closes the file beside the recorder's connection
+        pass
+    code = (
+        "import sqlite3, sys; d = sqlite3.connect(sys.argv[1]); d.execute('SELECT * FROM turns').fetchall(); d.close()"
+    )
+    subprocess.run([sys.executable, "-c", code, str(file)], check=True)
+    recorder.begin(TurnStart("openai:m"), [*earlier, asked("two"), answered("2")], asked("three"))
+    recorder.end(end(), [answered("3")])
+    done = subprocess.run(
+        [sys.executable, "-c", code.replace("d.execute", "print(*d.execute").replace(".fetchall()", ")"), str(file)],
+        capture_output=True,
+        check=True,
+    )
+    assert done.stdout.count(b"done") == 3
 
 
 def test_a_corrupt_row_is_an_error_of_its_conversation_alone(file: Path) -> None:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
 from llmcli.errors import SettingsError
@@ -24,6 +26,7 @@ BACKUP = f"{FILE}.backup"  # of the version before the last migration
 _MAGIC = b"SQLite format 3\0"
 _VERSION_AT = slice(60, 64)  # PRAGMA user_version, big-endian
 _WAIT_S = 5.0  # for another process that writes
+_OPENING = threading.Lock()
 
 
 class StoreError(SettingsError):
@@ -100,14 +103,19 @@ def connect() -> sqlite3.Connection:
 
     Raises StoreError, OSError and sqlite3.Error.
     """
-    file = private_file("data", FILE)
-    is_new = _check_header(file)
-    database = sqlite3.connect(file, timeout=_WAIT_S, isolation_level=None, check_same_thread=False)
+    file = path()
+    with _OPENING:
+        if not file.exists():
+            _prepare.cache_clear()
+        _prepare(file)
+        database = sqlite3.connect(file, timeout=_WAIT_S, isolation_level=None, check_same_thread=False)
     try:
         database.execute("PRAGMA foreign_keys = ON")
         database.execute("PRAGMA synchronous = NORMAL")  # safe in WAL mode, and no wait for the disk at every turn
         database.execute("PRAGMA secure_delete = ON")
-        if is_new or _version(database) != len(MIGRATIONS):
+        version = _version(database)
+        _check_version(file, version)
+        if version != len(MIGRATIONS):
             _bring_up_to_date(database, file)
     except BaseException:
         database.close()
@@ -115,18 +123,26 @@ def connect() -> sqlite3.Connection:
     return database
 
 
-def _check_header(file: Path) -> bool:
-    """Whether the file is empty. Raises StoreError for a newer version, and for a file that is no database."""
+@cache
+def _prepare(file: Path) -> None:
+    """Make the file private, and check its header.
+
+    Once in a process, and before SQLite opens the file: a POSIX lock ends when the process closes any descriptor of the
+    file, so that another process could delete the write-ahead log that this one still writes to.
+    """
+    private_file("data", file.name)
+    _check_header(file)
+
+
+def _check_header(file: Path) -> None:
+    """Raise StoreError for a newer version, and for a file that is no database; an empty one is a new one."""
     if not file.is_file():
         raise StoreError(f"{file} is not a file", hint="move it away, and llmcli begins a new one")
     with open(file, "rb") as stream:
         header = stream.read(100)
-    if not header:
-        return True
-    if not header.startswith(_MAGIC):
+    if header and not header.startswith(_MAGIC):
         raise StoreError(f"{file} is not a database", hint="move it away, and llmcli begins a new one")
     _check_version(file, int.from_bytes(header[_VERSION_AT], "big"))
-    return False
 
 
 def _check_version(file: Path, version: int) -> None:
