@@ -54,6 +54,8 @@ class Session:
         self.files: list[str] = []
         self.attachments: list[Attachment] = []
         self.unanswered: UserPromptPart | None = None
+        self.first = ""  # the first prompt, where it does not come from the keyboard
+        self.draft = ""  # what the next input line begins with
         self.id = uuid.uuid4().hex
         self.saved_as: str | None = None
         self.template: tuple[Template, dict[str, str]] | None = None
