@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import re
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -114,7 +115,7 @@ class Paged:
 @pytest.mark.parametrize(
     ("pager", "lines", "paged"),
     [
-        ("cat >", 30, False),
+        ("less 'open", 30, False),
         ("", 30, False),
         ("cat", 30, False),
         ("no-such-pager", 30, False),
@@ -140,6 +141,10 @@ def copied(terminal: Terminal) -> str:
     return base64.b64decode(found[-1]).decode() if found else ""
 
 
+def was_copied(terminal: Terminal, text: str) -> bool:
+    return copied(terminal) == text
+
+
 def test_copy_takes_replies_and_code_blocks_by_number(provider: FakeProvider) -> None:
     provider.answer(chat_reply("old"))
     provider.answer(chat_reply("Do:\n\n```sh\nmake\n```\n\n- or\n  ```\n  make test\n  ```\n"))
@@ -148,7 +153,7 @@ def test_copy_takes_replies_and_code_blocks_by_number(provider: FakeProvider) ->
             terminal.say(word)
         for command, text in (("/copy code 1", "make\n"), ("/copy code", "make test\n"), ("/copy 2", "old")):
             terminal.say(command)
-            terminal.see(lambda text=text: copied(terminal) == text, text)
+            terminal.see(partial(was_copied, terminal, text), text)
         terminal.say("/copy code 3")
         terminal.see("there is no code block 3")
         terminal.say("/copy everything")

@@ -59,9 +59,9 @@ def _open(config: Config, console: Console) -> Session:
     settings = config.settings
     if settings.no_input:
         raise UserError("a session asks for prompts, and --no-input forbids it", hint='give a prompt: llmcli "..."')
+    piped = "" if console.stdin.is_terminal else console.stdin.read_then_keyboard()
     if not (console.stdout.is_terminal or console.stderr.is_terminal):
         raise UserError("a session needs a screen, and neither stdout nor stderr is a terminal")
-    piped = "" if console.stdin.is_terminal else console.stdin.read_then_keyboard()
     if config.sources["format"] == "option":
         refuse_json(settings.format)
     if settings.format in ("json", "ndjson"):  # meant for scripts

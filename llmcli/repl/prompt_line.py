@@ -16,7 +16,7 @@ from prompt_toolkit import PromptSession
 from prompt_toolkit.application import Application, get_app, run_in_terminal
 from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
 from prompt_toolkit.buffer import Buffer
-from prompt_toolkit.completion import Completer
+from prompt_toolkit.completion import CompleteEvent, Completer, get_common_complete_suffix
 from prompt_toolkit.document import Document
 from prompt_toolkit.enums import DEFAULT_BUFFER, EditingMode
 from prompt_toolkit.filters import Condition, has_focus, is_searching, vi_navigation_mode
@@ -165,12 +165,32 @@ def _keys() -> KeyBindings:
         else:
             event.app.exit(exception=KeyboardInterrupt)
 
+    @keys.add("tab", filter=typing)
+    def complete(event: KeyPressEvent) -> None:
+        _complete(event.current_buffer)
+
     @keys.add("c-x", "c-e", filter=typing)
     @keys.add("v", filter=typing & vi_navigation_mode)
     def edit(event: KeyPressEvent) -> None:
         event.app.create_background_task(_edited(event.current_buffer))
 
     return keys
+
+
+def _complete(buffer: Buffer) -> None:
+    """Insert what all candidates have in common, or else go through the menu of candidates."""
+    if state := buffer.complete_state:
+        buffer.complete_next()
+        if len(state.completions) == 1:
+            buffer.complete_state = None  # Enter sends
+        return
+    found = list(buffer.completer.get_completions(buffer.document, CompleteEvent(completion_requested=True)))
+    if common := get_common_complete_suffix(buffer.document, found):
+        buffer.insert_text(common)
+    elif len(found) == 1:
+        buffer.apply_completion(found[0])
+    else:
+        buffer.start_completion()
 
 
 def _names_command() -> bool:
@@ -189,7 +209,8 @@ async def _edited(buffer: Buffer) -> None:
                 text = path.read_bytes().decode("utf-8").removesuffix("\n")
             except (OSError, UnicodeDecodeError) as error:
                 why = "is not UTF-8 text" if isinstance(error, ValueError) else "cannot be read"
-                await run_in_terminal(lambda: print(f"error: what the editor wrote {why}; the draft is unchanged"))  # noqa: T201
+                said = f"error: what the editor wrote {why}; the draft is unchanged\n"
+                await run_in_terminal(lambda: get_app().output.write(said))
             else:
                 buffer.document = Document(text, len(text))
 
