@@ -96,11 +96,21 @@ class Result:
         known = [cost for cost in costs if cost is not None]
         return sum(known) if known and len(known) == len(costs) else None
 
+    @property
+    def sources(self) -> list[dict[str, str | None]]:
+        """The pages and documents that the reply cites, each URL once, in order: `url` and `title`."""
+        replies = [*self.earlier, *([self.response] if self.response else [])]
+        found = {part.url: part.title or None for response in replies for part in response.sources}
+        return [{"url": url, "title": title} for url, title in found.items()]
+
     def as_json(self) -> dict[str, Any]:
         """The object of `--format json`; see `docs/reply.schema.json`."""
         response = self.response
         usage = self.usage
         unanswered = "interrupted" if isinstance(self.error, Interrupted) else "error"
+        finish = response.finish_reason if response else unanswered
+        if finish == "tool_call" and self.error and self.calls.as_json():  # the step after it did not begin
+            finish = unanswered
         return {
             "format_version": FORMAT_VERSION,
             "version": __version__,
@@ -113,7 +123,7 @@ class Result:
             "text": response.text if response else "",
             "thinking": response.thinking if response else None,
             "data": self.data,
-            "finish_reason": response.finish_reason if response else unanswered,
+            "finish_reason": finish,
             "usage": {
                 "requests": usage.requests,
                 "request_tokens": usage.request_tokens,
@@ -126,7 +136,7 @@ class Result:
             "conversation_id": self.conversation_id,
             "first_text_s": _rounded(self.first_text_s),
             "duration_s": _rounded(self.duration_s),
-            "sources": [],
+            "sources": self.sources,
             "tool_calls": self.calls.as_json(),
             "messages": self._messages(),
             "error": self._told(self.error) if self.error else None,

@@ -108,6 +108,8 @@ class Paged:
     def write(self, text: str) -> None:
         self.text += text
 
+    steer = write
+
     def size(self) -> tuple[int, int]:
         return 80, 10
 

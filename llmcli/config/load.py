@@ -111,6 +111,7 @@ def load_config(
     file = _read(path)
     variables = _from_environ(environ)
     in_file = {**_top_level(file), **dict(file.defaults), **dict(file.limits)} if file else {}
+    in_file |= {f"privacy_{name}": value for name, value in file.privacy} if file else {}
     settings, sources = _in_force(
         (_given(options), "option"), (template or {}, "prompt file"), (variables, None), (in_file, str(path))
     )
@@ -144,6 +145,10 @@ def _public(fields: Mapping[str, Any]) -> dict[str, Any]:
 def _given(options: Mapping[str, object]) -> dict[str, object]:
     """The options that were given: an option that may be repeated and was not is an empty list."""
     given = {name: value for name, value in options.items() if value is not None and value != []}
+    if isinstance(models := given.get("model"), list):  # -m may be repeated
+        given["model"] = models[0]
+        if len(models) > 1:
+            raise UserError("several models at once answer one prompt only", hint='llmcli -m A -m B "prompt"')
     if given.get("json"):
         given["format"] = "json"
     return given

@@ -1,59 +1,63 @@
-"""Long text shown by the user's pager, where stdout is a terminal."""
+"""Show long text in the user's pager, and short text at once."""
 
 from __future__ import annotations
 
 import os
 import shlex
-from contextlib import suppress
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 
-from llmcli.render.region import folded
 from llmcli.render.streams import Stdout, harmless
 
-__all__ = ["page"]
-
-_DEFAULT = "less -FRX"
+__all__ = ["clean", "page"]
 
 
-def page(text: str, stdout: Stdout) -> None:
-    """Show `text` with $PAGER, or else `less -FRX`, where it is taller than the terminal; write it in any other case.
+def page(text: str, stdout: Stdout, *, environ: Mapping[str, str] = os.environ) -> None:
+    """Write a text; on a terminal, one that is taller than the screen goes to the pager.
 
-    An empty PAGER, or `cat`, means no pager. Where the pager cannot be started the text is written as well.
+    The pager is `PAGER`, else `less`; `PAGER=cat` or an empty `PAGER` turns it off. The text may hold escape sequences
+    of ours: the caller has removed all others.
     """
-    command = os.environ.get("PAGER", _DEFAULT).strip()
-    if (
-        not stdout.is_terminal
-        or os.environ.get("TERM") == "dumb"
-        or command in ("", "cat")
-        or _fits(text, stdout)
-        or not _paged(harmless(text), command)
-    ):
-        stdout.write(text)
+    columns, rows = stdout.size()
+    height = sum(max(1, -(-len(line) // max(columns, 1))) for line in text.splitlines())
+    command = _pager(environ)
+    if not stdout.is_terminal or height < rows or environ.get("TERM") == "dumb" or not command:
+        (stdout.steer if stdout.is_terminal else stdout.write)(text)
+        return
+    with _interrupts_for_the_pager():
+        try:
+            pager = subprocess.Popen(command, stdin=subprocess.PIPE, env={"LESS": "FRX", "LV": "-c", **environ})
+        except OSError:
+            stdout.steer(text)
+            return
+        with suppress(BrokenPipeError):  # the user has seen enough
+            pager.communicate(text.encode("utf-8", "backslashreplace"))
+        pager.wait()
 
 
-def _fits(text: str, stdout: Stdout) -> bool:
-    columns, height = stdout.size()
-    lines = harmless(text).splitlines()
-    return len(lines) < height and sum(len(folded(line, columns)) for line in lines) < height
+def clean(text: str) -> str:
+    """The text without control characters, on one line."""
+    return " ".join(harmless(text).split())
 
 
-def _paged(text: str, command: str) -> bool:
-    """Whether the pager was started. Ctrl-C belongs to the pager as long as it runs."""
-    import subprocess
-
+def _pager(environ: Mapping[str, str]) -> list[str]:
     try:
-        pager = subprocess.Popen(
-            shlex.split(command), stdin=subprocess.PIPE, env={"LESS": "FRX", "LV": "-c", **os.environ}
-        )
-    except (OSError, ValueError):  # not installed, or an open quotation mark
-        return False
+        words = shlex.split(environ.get("PAGER", "less"))
+    except ValueError:
+        return []
+    if not words or words == ["cat"] or not shutil.which(words[0]):
+        return []
+    return words
+
+
+@contextmanager
+def _interrupts_for_the_pager() -> Iterator[None]:
+    """Leave Ctrl-C to the pager, which uses it to stop a search."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        with suppress(BrokenPipeError, KeyboardInterrupt):
-            assert pager.stdin
-            with pager.stdin:
-                pager.stdin.write(text.encode("utf-8", "backslashreplace"))
+        yield
     finally:
-        while True:
-            with suppress(KeyboardInterrupt):
-                pager.wait()
-                break
-    return True
+        signal.signal(signal.SIGINT, before)
