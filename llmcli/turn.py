@@ -168,6 +168,8 @@ def _judge(
         console.stderr.line(f"[{number}] {f'{title} ' if title else ''}{source['url']}", dim=True)
     if result.response and result.response.served_by and _shows_usage(config, console):
         columns = console.stderr.size()[0] if console.stderr.is_terminal else None
+        if columns and console.stdout.is_terminal and result.response.text:
+            console.stderr.line("")  # between the reply and the line about it
         console.stderr.line(usage_line(result, columns), dim=True)
     if result.error:
         _say(result.error, result, config, console, in_session)

@@ -39,7 +39,7 @@ def drafted(terminal: Terminal, draft: str) -> None:
 def test_a_bare_command_in_front_of_a_keyboard_begins_a_session() -> None:
     with Terminal("-m", "test:echo") as terminal:
         terminal.say("hello")
-        terminal.see("\nhello\ntest:echo · 51 in")
+        terminal.see("\nhello\n\ntest:echo · 51 in")
         terminal.ready()
         terminal.type("\x04")
         assert terminal.wait() == 0

@@ -61,8 +61,7 @@ def _open(config: Config, console: Console) -> Session:
     settings = config.settings
     if settings.no_input:
         raise UserError("a session asks for prompts, and --no-input forbids it", hint='give a prompt: llmcli "..."')
-    if not console.stdin.is_terminal:
-        raise UserError("a session needs a keyboard, and stdin is no terminal", hint="leave out chat: llmcli <FILE")
+    piped = "" if console.stdin.is_terminal else console.stdin.read_then_keyboard()
     if not (console.stdout.is_terminal or console.stderr.is_terminal):
         raise UserError("a session needs a screen, and neither stdout nor stderr is a terminal")
     if config.sources["format"] == "option":
@@ -86,6 +85,7 @@ def _open(config: Config, console: Console) -> Session:
         resumed.apply(conversation, config)
     saver = Saver(config, console, in_session=True, resumed=resumed)
     session = Session(config, name, conversation, console, saver)
+    session.first = piped.strip("\n")
     if glance := last_exchange(conversation.messages):
         console.stderr.line(glance, dim=True)
     session.files = [fenced(path, read_text(path, "--file", console.stdin)) for path in settings.file]
@@ -128,7 +128,7 @@ def _talk(session: Session, line: Line) -> int:
         line.say("")
         text = None
         try:
-            text = line.read(vi=session.config.settings.edit_mode == "vi")
+            text = _first(session, line) or _read(session, line)
             with one_interrupt(), line.quiet_keys():
                 _turn(session, text)
         except EOFError:
@@ -143,10 +143,26 @@ def _talk(session: Session, line: Line) -> int:
             session.console.stderr.error(internal_error(error))
 
 
+def _first(session: Session, line: Line) -> str:
+    """The text that was piped in, which is the first prompt; its beginning is shown."""
+    text, session.first = session.first, ""
+    if text:
+        begin = text.lstrip().partition("\n")[0]
+        line.say(f"> {begin[:60]}{'…' if len(begin) > 60 or begin != text.strip() else ''}")
+    return f"/{text}" if text.startswith("/") else text
+
+
+def _read(session: Session, line: Line) -> str:
+    draft, session.draft = session.draft, ""
+    return line.read(vi=session.config.settings.edit_mode == "vi", draft=draft)
+
+
 def _turn(session: Session, text: str) -> None:
     """One line of the person's: a command, or a prompt."""
     if any("\ud800" <= char <= "\udfff" for char in text):  # how Python holds a byte that is not UTF-8
         raise UserError("the prompt is not UTF-8; nothing was sent")
+    if text.strip() in ("exit", "quit"):
+        raise Over
     if text.startswith("/") and not text.startswith("//"):
         run_command(session, text)
     else:

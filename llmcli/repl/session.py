@@ -56,6 +56,8 @@ class Session:
         self.files: list[str] = []
         self.attachments: list[Attachment] = []
         self.unanswered: UserPromptPart | None = None
+        self.first = ""  # the first prompt, where it does not come from the keyboard
+        self.draft = ""  # what the next input line begins with
         self.saver = saver or Saver(config, console, in_session=True)
         self.template: tuple[Template, dict[str, str]] | None = None
         self.prices_loaded = False
