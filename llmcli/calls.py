@@ -20,6 +20,8 @@ class Calls:
         self._titles = titles or {}
         self._records: list[dict[str, Any]] = []
         self._ids: list[str | None] = []
+        self.progress = ""
+        """The latest line of progress that a running tool has sent."""
         self._last_args: Any = {}  # of the call whose result came last
 
     def note(self, event: StreamEvent) -> None:
@@ -35,6 +37,11 @@ class Calls:
     def as_json(self) -> list[dict[str, Any]]:
         """All calls, for `tool_calls` of the JSON object; null is what a call without a result has."""
         return self._records
+
+    @property
+    def declined(self) -> list[str]:
+        """The tools whose calls were declined, by a rule, by the user, or because no question was possible."""
+        return [one["name"] for one in self._records if one["decision"] in ("denied", "no", "unasked")]
 
     def title(self, name: str) -> str:
         """The name for output."""

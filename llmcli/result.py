@@ -108,6 +108,9 @@ class Result:
         response = self.response
         usage = self.usage
         unanswered = "interrupted" if isinstance(self.error, Interrupted) else "error"
+        finish = response.finish_reason if response else unanswered
+        if finish == "tool_call" and self.error and self.calls.as_json():  # the step after it did not begin
+            finish = unanswered
         return {
             "format_version": FORMAT_VERSION,
             "version": __version__,
@@ -120,7 +123,7 @@ class Result:
             "text": response.text if response else "",
             "thinking": response.thinking if response else None,
             "data": self.data,
-            "finish_reason": response.finish_reason if response else unanswered,
+            "finish_reason": finish,
             "usage": {
                 "requests": usage.requests,
                 "request_tokens": usage.request_tokens,

@@ -19,7 +19,9 @@ from llmcli.signals import one_interrupt
 from llmcli.verdict import judge
 
 if TYPE_CHECKING:
+    from llmcli.calls import Calls
     from llmcli.schema import Shape
+    from llmcli.toolbox import Toolbox
 
 __all__ = ["check_secrets", "exchange", "fail", "progress_for", "run", "shows_cost"]
 
@@ -32,16 +34,21 @@ def run(
     *,
     model: str,
     in_session: bool = False,
+    toolbox: Toolbox | None = None,
 ) -> Result:
     """Send `prompt`, show the reply, and return the outcome. Every error has been shown by then, and none is raised.
 
     `model` is the model as the person named it. In a session, hints name its commands, Ctrl-C is no error, and may be
-    pressed again where drawing the end of the reply takes long.
+    pressed again where drawing the end of the reply takes long. `toolbox` has the tools that the model may call.
     """
     settings = config.settings
     result = Result(model, conversation.price, secrets=console.secrets)
-    renderer = make_renderer(settings, model, console, partial=conversation.shape is not None)
-    exchange(conversation, prompt, renderer, progress_for(config, console), result, repairs=settings.repair)
+    calls = None
+    if toolbox:
+        calls = result.calls = toolbox.begin_turn()
+    renderer = make_renderer(settings, model, console, partial=conversation.shape is not None, calls=calls)
+    progress = progress_for(config, console, calls)
+    exchange(conversation, prompt, renderer, progress, result, repairs=settings.repair)
     result.messages = conversation.messages
     console.secrets.add(*conversation.model.secrets)  # tokens come with the request
     _judge(result, renderer, config, console, in_session, shape=conversation.shape)
@@ -64,10 +71,10 @@ def fail(error: LlmcliError, config: Config, console: Console, *, model: str) ->
     return result
 
 
-def progress_for(config: Config, console: Console) -> Aside:
-    """The progress on stderr that the settings ask for."""
+def progress_for(config: Config, console: Console, calls: Calls | None = None) -> Aside:
+    """The progress on stderr that the settings ask for; with `calls`, also that of tool calls."""
     settings = config.settings
-    return Aside(console.stderr, thinking=False if settings.quiet else settings.thinking)
+    return Aside(console.stderr, thinking=False if settings.quiet else settings.thinking, calls=calls)
 
 
 def shows_cost(config: Config, console: Console) -> bool:
@@ -129,6 +136,7 @@ def _judge(
             allow_incomplete=settings.allow_incomplete,
             shape=shape,
             get=settings.get,
+            declined=result.calls.declined,
         )
         result.error, result.output, notes = verdict.error, verdict.output, verdict.notes
         result.fit = verdict.fit

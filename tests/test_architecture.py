@@ -44,7 +44,7 @@ FLOORS = (
     ),
     ("llmcli.models.reasoning_details", "llmcli.models.converse_blocks"),
     ("llmcli.models.http",),
-    ("llmcli.models.local_process", "llmcli.models.local_engine"),
+    ("llmcli.models.local_process", "llmcli.models.local_engine", "llmcli.models.local_pull"),
     ("llmcli.models.local_files",),
     (
         *("llmcli.models.event_builder", "llmcli.models.gguf", "llmcli.models.claude", "llmcli.models.counts"),

@@ -58,6 +58,8 @@ def _report_wrong_options(console: Console, options: Mapping[str, Any], error: L
     from llmcli.cli.ask import ask
 
     known = {name: options.get(name) for name in ("model", "format", "json", "out", "quiet", "color", "debug")}
+    if isinstance(known["model"], list):
+        known["model"] = ",".join(known["model"])
     if known["format"] not in ("text", "markdown", "json", "ndjson"):
         known["format"] = None
     return ask(known, console, error)
@@ -86,6 +88,11 @@ def _ask(ctx: typer.Context, **options: object) -> None:
     from llmcli.factory import wants_session
 
     console = console_of(ctx)
+    models = options.get("model")
+    if isinstance(models, list) and len(models) > 1:
+        from llmcli.batch.compare import compare
+
+        raise typer.Exit(compare(options, models, console))
     if wants_session(bare_config(options), console):
         from llmcli.repl.loop import chat
 

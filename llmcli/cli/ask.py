@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from threading import Timer
+from typing import TYPE_CHECKING
 
 from llmcli.attachments import read_attachments
 from llmcli.config.load import Config, bare_config, load_config
@@ -21,6 +22,9 @@ from llmcli.permission import template_of
 from llmcli.signals import deliver_signals
 from llmcli.template import Template, given_params
 from llmcli.turn import check_secrets, fail, progress_for, run, shows_cost
+
+if TYPE_CHECKING:
+    from llmcli.toolbox import Toolbox
 
 __all__ = ["ask"]
 
@@ -55,6 +59,12 @@ def ask(options: Mapping[str, object], console: Console, fault: LlmcliError | No
 
 
 def _ask(options: Mapping[str, object], console: Console, fault: LlmcliError | None) -> int:
+    with ExitStack() as stack:
+        return _answer(options, console, fault, stack)
+
+
+def _answer(options: Mapping[str, object], console: Console, fault: LlmcliError | None, stack: ExitStack) -> int:
+    """Send the prompt and show the reply. The `stack` ends tool servers when the reply has been shown."""
     config = bare_config(options)
     model = config.settings.model or ""
     try:
@@ -65,7 +75,10 @@ def _ask(options: Mapping[str, object], console: Console, fault: LlmcliError | N
         if fault:
             raise fault
         model = _chosen_model(config, console)
+        toolbox = _open_tools(config, console, stack)
         conversation, prompt = _prepared(config, console, model, template)
+        if toolbox:
+            _offer_tools(toolbox, conversation, config, console)
         if config.settings.dry_run:
             return _dry_run(conversation, prompt, config, console)
     except KeyboardInterrupt as stop:
@@ -73,7 +86,27 @@ def _ask(options: Mapping[str, object], console: Console, fault: LlmcliError | N
     except LlmcliError as error:
         return fail(error, config, console, model=model).exit_code
     with _prices_loaded_meanwhile(shows_cost(config, console)):
-        return run(conversation, prompt, config, console, model=model).exit_code
+        return run(conversation, prompt, config, console, model=model, toolbox=toolbox).exit_code
+
+
+def _open_tools(config: Config, console: Console, stack: ExitStack) -> Toolbox | None:
+    """Begin to start the tool servers that the settings name, while the prompt is read."""
+    if not config.settings.mcp and not config.settings.tool:
+        return None
+    from llmcli.toolbox import open_toolbox
+
+    return stack.enter_context(open_toolbox(config, console))
+
+
+def _offer_tools(toolbox: Toolbox, conversation: Conversation, config: Config, console: Console) -> None:
+    """Wait for the tool servers, and offer their tools. Raises the error of a server that does not start."""
+    with progress_for(config, console).waiting_for("tool servers"):
+        toolbox.offer(conversation, config)
+    toolbox.keep_names()
+    for warning in toolbox.warnings(conversation.model.members[0].id, config):
+        console.stderr.line(f"warning: {warning}")
+    if config.settings.dry_run and config.settings.mcp:
+        console.stderr.line("note: the tool servers were started to show their tools")
 
 
 def _chosen_model(config: Config, console: Console) -> str:

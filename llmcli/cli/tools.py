@@ -129,8 +129,6 @@ def _offered(console: Console, options: Mapping[str, Any], debug: bool) -> Any:
         log=console.stderr.line if debug else None,
         secrets=console.secrets.add,
     )
-    if toolset is None:
-        raise UserError("no server and no own command is named")
     with toolset:
         tools = toolset.tools()
         keep_names(toolset.titles())

@@ -144,6 +144,10 @@ def _public(fields: Mapping[str, Any]) -> dict[str, Any]:
 def _given(options: Mapping[str, object]) -> dict[str, object]:
     """The options that were given: an option that may be repeated and was not is an empty list."""
     given = {name: value for name, value in options.items() if value is not None and value != []}
+    if isinstance(models := given.get("model"), list):  # -m may be repeated
+        given["model"] = models[0]
+        if len(models) > 1:
+            raise UserError("several models at once answer one prompt only", hint='llmcli -m A -m B "prompt"')
     if given.get("json"):
         given["format"] = "json"
     return given

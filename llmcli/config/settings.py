@@ -33,7 +33,8 @@ class Settings:
     )
     model: str | None = setting(
         None,
-        "Model to use. Separate several with commas to fall back to the next one on failure. Default: LLMCLI_MODEL, "
+        "Model to use. Separate several with commas to fall back to the next one on failure; give -m again to ask "
+        "another model at the same time. Default: LLMCLI_MODEL, "
         "the settings file, then the first provider with a key.",
         *("--model", "-m"),
         section="Prompt",
