@@ -287,6 +287,12 @@ class Settings:
         section="Connection",
         metavar="FILE",
     )
+    client_cert: str | None = setting(
+        None, "PEM file of the certificate to show to a gateway that wants one.", section="Connection"
+    )
+    client_key: str | None = setting(
+        None, "PEM file of its private key, where that is another file.", section="Connection"
+    )
     timeout: float = setting(
         600.0,
         "Seconds to wait for the next event of the reply before giving up. Default: 600.",
