@@ -27,6 +27,7 @@ FLOORS = (
     ("llmcli.cli",),
     ("llmcli.repl", "llmcli.batch", "llmcli.agent"),
     ("llmcli.turn", "llmcli.doctor"),
+    ("llmcli.saving",),
     ("llmcli.factory", "llmcli.toolbox", "llmcli.hints", "llmcli.local_setup", "llmcli.permission"),
     ("llmcli.confirm",),
     ("llmcli.console",),
@@ -156,7 +157,7 @@ def test_a_provider_loads_only_its_own_sdk(name: str, provider: FakeProvider, mo
     provider.answer(whole.read_bytes(), content_type="application/json")
     packages = loaded("-m", f"{name}:m", "hi")
     assert packages & {"openai", "anthropic", "boto3", "botocore"} == {SDK_OF[name]} - {None}
-    assert not packages & {"prompt_toolkit", "sqlite3", "google.auth", "rich"}
+    assert not packages & {"prompt_toolkit", "google.auth", "rich"}
 
 
 # Modules after one streamed reply: the order of magnitude counts.

@@ -26,6 +26,8 @@ from llmcli.spelling import find_close
 
 COMMANDS = {
     "chat": ("llmcli.cli.chat", "Hold an interactive session."),
+    "log": ("llmcli.cli.log", "Saved conversations: list, show, search, delete, export."),
+    "usage": ("llmcli.cli.usage", "Tokens and cost of all prompts."),
     "templates": ("llmcli.cli.templates", "Prompt files: list, show, allow."),
     "models": ("llmcli.cli.models", "Known models: context window and estimated price."),
     "providers": ("llmcli.cli.providers", "Providers: prefix, aliases, address, key variables."),
@@ -42,7 +44,7 @@ COMMANDS = {
 }
 """Each command: the module that holds it as `app`, and the line of help that `llmcli --help` shows."""
 
-RESERVED = ("log", "logs", "usage")
+RESERVED: tuple[str, ...] = ()
 """Names of commands that this version does not have: such a word is not sent as a prompt."""
 
 # Words that are commands in comparable tools, and the command to use here.

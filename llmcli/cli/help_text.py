@@ -26,7 +26,6 @@ _COMMON: Mapping[str, str] = {
     "continue_": "Go on with the last conversation.",
     "mcp": "Tool server to offer.",
     "max_cost": "Most USD to spend, by estimate.",
-    "dry_run": "Print the request, and send nothing.",
 }
 """The settings whose options most people use, with a line for each; what this version does not have is left out."""
 

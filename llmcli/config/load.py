@@ -111,6 +111,7 @@ def load_config(
     file = _read(path)
     variables = _from_environ(environ)
     in_file = {**_top_level(file), **dict(file.defaults), **dict(file.limits)} if file else {}
+    in_file |= {f"privacy_{name}": value for name, value in file.privacy} if file else {}
     settings, sources = _in_force(
         (_given(options), "option"), (template or {}, "prompt file"), (variables, None), (in_file, str(path))
     )

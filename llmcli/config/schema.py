@@ -72,6 +72,11 @@ def _in_table(table: str) -> list[str]:
 
 _Defaults = _model("Defaults", _in_table("defaults"))
 _Limits = _model("Limits", _in_table("limits"))
+_Privacy: type[BaseModel] = create_model(
+    "Privacy",
+    __base__=_Strict,
+    **{name.removeprefix("privacy_"): (_annotation(name), None) for name in _in_table("privacy")},  # type: ignore[call-overload]  # fields by name
+)
 Variables = _model("Variables", [name for name in FIELDS if meta_of(name).table is not None])
 """All settings as variables, where every value is text."""
 
@@ -153,6 +158,7 @@ class _Tables(_Strict):
     tools: dict[_Name, ToolSettings] = {}
     defaults: Any = None
     limits: Any = None
+    privacy: Any = None
 
 
 SettingsFile = create_model(
@@ -161,6 +167,7 @@ SettingsFile = create_model(
     **{name: (_annotation(name), None) for name in _in_table("")},  # type: ignore[call-overload]  # fields by name
     defaults=(_Defaults, _Defaults()),
     limits=(_Limits, _Limits()),
+    privacy=(_Privacy, _Privacy()),
 )
 """The whole file."""
 

@@ -12,11 +12,12 @@ from dataclasses import MISSING, Field, dataclass, fields
 from typing import Any, Literal, cast, get_args
 
 from llmcli.config.declare import Meta, given, setting
+from llmcli.config.saving_settings import SavingSettings
 from llmcli.messages import Effort
 
 __all__ = ["FIELDS", "SECTIONS", "Meta", "Settings", "default_of", "flag", "kind_of", "meta_of", "names", "variable"]
 
-SECTIONS = ("Prompt", "Reply", "Model", "Tools", "Connection", "Limits", "Other")
+SECTIONS = ("Prompt", "Reply", "Model", "Tools", "Connection", "Limits", "Saved conversations", "Other")
 """The sections of `--help`, in order."""
 
 Format = Literal["auto", "text", "markdown", "json", "ndjson"]
@@ -25,7 +26,7 @@ EditMode = Literal["emacs", "vi"]
 
 
 @dataclass(slots=True, kw_only=True)
-class Settings:
+class Settings(SavingSettings):
     """The values in force. Field types are those of the values; None means that no value is set."""
 
     prompt: Sequence[str] = given(

@@ -90,11 +90,11 @@ def _load(
 
 def _show(context: ssl.SSLContext, certificate: str, key: str | None, source: str) -> None:
     """Let the context show a certificate to servers that want one. Raises SettingsError for files it cannot use."""
-    paths = [os.path.expanduser(path) for path in (certificate, key) if path]
+    certificate, key = os.path.expanduser(certificate), key and os.path.expanduser(key)
     try:
-        context.load_cert_chain(*paths, password="")  # an encrypted key is refused, where OpenSSL would ask for words
+        context.load_cert_chain(certificate, key, "")  # an encrypted key is refused, where OpenSSL would ask for words
     except (OSError, ValueError) as error:  # which ssl.SSLError is too
-        told = " and ".join(paths)
+        told = " and ".join(filter(None, (certificate, key)))
         hint = "client_cert and client_key must be PEM files that belong together, without a passphrase"
         raise fault_of(source)(f"{source}: cannot use {told}: {reason_of(error)}", hint=hint) from error
 
