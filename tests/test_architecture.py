@@ -48,7 +48,13 @@ FLOORS = (
     ("llmcli.models.local_process", "llmcli.models.local_engine", "llmcli.models.local_pull"),
     ("llmcli.models.local_files",),
     (
-        *("llmcli.models.event_builder", "llmcli.models.gguf", "llmcli.models.claude", "llmcli.models.counts"),
+        *(
+            "llmcli.models.event_builder",
+            "llmcli.models.cache_key",
+            "llmcli.models.gguf",
+            "llmcli.models.claude",
+            "llmcli.models.counts",
+        ),
         *("llmcli.models.strict_schema", "llmcli.models.turns"),
     ),
     ("llmcli.models",),

@@ -115,12 +115,10 @@ def short_help(commands: Sequence[tuple[str, str]], columns: int | None = None) 
     ]
     for title in SECTIONS:
         flags = [_family(flag(name)) for name in names(lambda meta: bool(meta.flags)) if _belongs(name, title)]
-        if title == SECTIONS[-1]:
-            flags.append("--help-all")
         lines += textwrap.wrap(
             " ".join(dict.fromkeys(flags)),
             width - 2,
-            initial_indent=f"  {title + ':':12}",
+            initial_indent=f"  {title.split()[0] + ':':12}",
             subsequent_indent=" " * 14,
             break_long_words=False,
             break_on_hyphens=False,

@@ -211,6 +211,12 @@ class Settings(SavingSettings):
     user_id: str | None = setting(
         None, "End-user identifier, where the API has a field for it.", "--user-id", section="Model", metavar="TEXT"
     )
+    cache: bool | None = setting(
+        None,
+        "Mark the prompt for the vendor's cache, where it wants that. Default: in sessions.",
+        "--cache/--no-cache",
+        section="Model",
+    )
     lenient: bool = setting(
         False,
         "Drop an option that the API does not take, with a note, instead of refusing it.",
