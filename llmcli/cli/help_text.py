@@ -23,8 +23,7 @@ _COMMON: Mapping[str, str] = {
     "extract": "Print only the first fenced code block.",
     "json": "Print one JSON object with reply, usage and cost.",
     "out": "Write the reply to FILE, once it is whole.",
-    "continue_": "Go on with the last conversation.",
-    "mcp": "Tool server to offer.",
+    "continue_last": "Go on with the last conversation.",
     "max_cost": "Most USD to spend, by estimate.",
 }
 """The settings whose options most people use, with a line for each; what this version does not have is left out."""
