@@ -17,6 +17,7 @@ from llmcli.render import Aside, Renderer, make_renderer, show
 from llmcli.render.usage_line import usage_line
 from llmcli.result import Result
 from llmcli.saving import Saver, limit_cost
+from llmcli.secrets import vendor_keys
 from llmcli.signals import one_interrupt
 from llmcli.verdict import judge
 
@@ -67,11 +68,19 @@ def run(
 
 
 def check_secrets(prompt: UserPromptPart, config: Config, console: Console) -> None:
-    """Raise UserError for a prompt that holds one of the keys in use, unless --allow-secrets permits it."""
-    if not config.settings.allow_secrets and console.secrets.in_text(prompt.text):
+    """Raise UserError for a prompt that holds one of the keys in use, unless --allow-secrets permits it.
+
+    For what only looks like a key of a vendor, show a warning.
+    """
+    if config.settings.allow_secrets:
+        return
+    if console.secrets.in_text(prompt.text):
         raise UserError(
             "the prompt holds one of your own keys; nothing was sent", hint="remove it, or pass --allow-secrets"
         )
+    for owner, line in vendor_keys(prompt.text):
+        what = owner if owner.startswith("a ") else f"a key of {owner}"
+        console.stderr.line(f"warning: line {line} of the prompt holds what looks like {what}, and it is sent")
 
 
 def fail(error: LlmcliError, config: Config, console: Console, *, model: str) -> Result:

@@ -229,7 +229,14 @@ def _used(model: str, one: Spent) -> Sequence[str]:
 
 def _is_settable(name: str) -> bool:
     """Whether /set changes it: not the two that have commands, nor how the provider is reached."""
-    return meta_of(name).table is not None and name not in ("model", "system", "proxy", "ca_file")
+    return meta_of(name).table is not None and name not in (
+        "model",
+        "system",
+        "proxy",
+        "ca_file",
+        "client_cert",
+        "client_key",
+    )
 
 
 _SETTABLE = tuple(name for name in FIELDS if _is_settable(name))

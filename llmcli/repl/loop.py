@@ -68,6 +68,8 @@ def _open(config: Config, console: Console) -> Session:
         refuse_json(settings.format)
     if settings.format in ("json", "ndjson"):  # meant for scripts
         config = config.changed("format", "auto", "default")
+    if settings.cache is None:  # a session sends its history again and again
+        config = config.changed("cache", True, "default")
     console.stderr.configure(quiet=settings.quiet, color=settings.color)
     resumed = resume(config, console)
     if resumed and resumed.note:
