@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from llmcli.config.load import Config
 from llmcli.console import Console
@@ -17,6 +18,9 @@ from llmcli.messages import Attachment, UserPromptPart
 from llmcli.providers.lookup import split_model
 from llmcli.template import Template
 from llmcli.turn import check_secrets, run
+
+if TYPE_CHECKING:
+    from llmcli.toolbox import Toolbox
 
 __all__ = ["Over", "Session", "refuse_json"]
 
@@ -42,7 +46,7 @@ class Session:
 
     `model_name` is the model as it was asked for, `files` and `attachments` go with the next prompt, `unanswered` is
     the last prompt if nobody answered it, `template` a prompt file that the next prompt fills, `saved_as` the name
-    under which the conversation is kept. `say` shows lines to the person.
+    under which the conversation is kept, `toolbox` has the tools that are offered. `say` shows lines to the person.
     """
 
     def __init__(self, config: Config, model_name: str, conversation: Conversation, console: Console) -> None:
@@ -57,6 +61,7 @@ class Session:
         self.id = uuid.uuid4().hex
         self.saved_as: str | None = None
         self.template: tuple[Template, dict[str, str]] | None = None
+        self.toolbox: Toolbox | None = None
         self.prices_loaded = False
         self.say: Callable[[str], None] = lambda text: console.stderr.write(f"{text}\n")
         self.to_terminal: Callable[[str], None] = lambda text: None
@@ -71,7 +76,17 @@ class Session:
         conversation = self.conversation
         self.unanswered = prompt
         before = len(conversation.replies)
-        result = run(conversation, prompt, self.config, self.console, model=self.model_name, in_session=True)
+        if self.toolbox:
+            self.toolbox.offer(conversation, self.config)
+        result = run(
+            conversation,
+            prompt,
+            self.config,
+            self.console,
+            model=self.model_name,
+            in_session=True,
+            toolbox=self.toolbox,
+        )
         if len(conversation.replies) > before:
             self.unanswered = None
             self.files.clear()
