@@ -88,7 +88,12 @@ def _shortfall(response: ModelResponse) -> LlmcliError | None:
     if reason == "length":
         return IncompleteReply("the reply is cut: it reached its token limit", reason="length")
     if reason == "content_filter":
-        return IncompleteReply(f"the provider withheld the reply or a part of it ({word or 'refusal'})")
+        if word and word.startswith("refusal"):
+            why = word.partition(": ")[2] or " ".join(response.text.split())
+            return IncompleteReply(
+                f"the model refused to answer: {why[:200]}" if why else "the model refused to answer"
+            )
+        return IncompleteReply(f"the provider withheld the reply or a part of it ({word or 'content filter'})")
     if reason == "tool_call":
         names = ", ".join(response.tool_names) or "unnamed"
         return IncompleteReply(f"the model called a tool, and none was offered: {names}")

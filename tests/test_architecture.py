@@ -26,7 +26,7 @@ FLOORS = (
     ("llmcli.__main__",),
     ("llmcli.cli",),
     ("llmcli.repl", "llmcli.batch", "llmcli.agent"),
-    ("llmcli.turn",),
+    ("llmcli.turn", "llmcli.doctor"),
     ("llmcli.factory", "llmcli.toolbox", "llmcli.hints", "llmcli.local_setup", "llmcli.permission"),
     ("llmcli.confirm",),
     ("llmcli.console",),
@@ -44,7 +44,7 @@ FLOORS = (
     ),
     ("llmcli.models.reasoning_details", "llmcli.models.converse_blocks"),
     ("llmcli.models.http",),
-    ("llmcli.models.local_process", "llmcli.models.local_engine"),
+    ("llmcli.models.local_process", "llmcli.models.local_engine", "llmcli.models.local_pull"),
     ("llmcli.models.local_files",),
     (
         *("llmcli.models.event_builder", "llmcli.models.gguf", "llmcli.models.claude", "llmcli.models.counts"),

@@ -33,13 +33,14 @@ COMMANDS = {
     "keys": ("llmcli.cli.keys", "API keys, kept in a private file."),
     "tools": ("llmcli.cli.tools", "Tools: what servers and own commands offer; call one by hand."),
     "batch": ("llmcli.cli.batch", "Many prompts from a file, one JSON line a reply."),
+    "doctor": ("llmcli.cli.doctor", "What would be sent where, with which key, and why."),
     "completion": ("llmcli.cli.completion_command", "Print the completion script of a shell."),
     "help": ("llmcli.cli.help", "Show the help of a command."),
     "version": ("llmcli.cli.version", "Print the version."),
 }
 """Each command: the module that holds it as `app`, and the line of help that `llmcli --help` shows."""
 
-RESERVED = ("log", "logs", "usage", "doctor", "man")
+RESERVED = ("log", "logs", "usage", "man")
 """Names of commands that this version does not have: such a word is not sent as a prompt."""
 
 # Words that are commands in comparable tools, and the command to use here.

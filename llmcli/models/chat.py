@@ -368,6 +368,9 @@ def _usage(told: Mapping[str, Any]) -> Usage:
         value = next((number for number in map(count, places) if number is not None), None)
         if value is not None:
             details[name] = value
+    for kind, group in (("input", of_prompt), ("output", of_completion)):  # audio has a price of its own
+        if audio := count(group.get("audio_tokens")):
+            details[f"audio_{kind}_tokens"] = audio
     if prompt is not None and completion is not None:
         reasoning = details.get("reasoning_tokens", 0)
         if reasoning and total == prompt + completion + reasoning:  # xAI counts it apart

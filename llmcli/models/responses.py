@@ -266,6 +266,8 @@ def _done(item: Mapping[str, Any], index: str, reply: Reply, *, told: bool) -> I
             signature if isinstance(signature, str) and signature else None,
             {"raw_content": raw} if raw else None,
         )
+    elif kind == "web_search_call":
+        reply.searched()
     elif kind == "image_generation_call":
         yield from reply.file("image")
 

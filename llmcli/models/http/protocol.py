@@ -131,6 +131,7 @@ class ProtocolModel(Model):
         settings, notes = self._fitting(settings, messages)
         yield from map(Notice, notes)
         reply = Reply(self.id, self.vendor)
+        reply.max_tokens = settings.max_tokens
         body = self._whole_body(messages, settings)
         try:
             with closing(self.send(body, settings)) as response:
