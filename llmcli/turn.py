@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from llmcli.schema import Shape
     from llmcli.toolbox import Toolbox
 
-__all__ = ["check_secrets", "exchange", "fail", "progress_for", "run", "shows_cost"]
+__all__ = ["check_secrets", "exchange", "fail", "offer_tools", "progress_for", "run", "shows_cost"]
 
 
 def run(
@@ -95,6 +95,15 @@ def progress_for(config: Config, console: Console, calls: Calls | None = None) -
     """The progress on stderr that the settings ask for; with `calls`, also that of tool calls."""
     settings = config.settings
     return Aside(console.stderr, thinking=False if settings.quiet else settings.thinking, calls=calls)
+
+
+def offer_tools(toolbox: Toolbox, conversation: Conversation, config: Config, console: Console) -> None:
+    """Wait for the tool servers, and offer their tools. Raises the error of a server that does not start."""
+    with progress_for(config, console).waiting_for("tool servers"):
+        toolbox.offer(conversation, config)
+    toolbox.keep_names()
+    for warning in toolbox.warnings(conversation.model.members[0].id, config):
+        console.stderr.line(f"warning: {warning}")
 
 
 def shows_cost(config: Config, console: Console) -> bool:

@@ -272,6 +272,18 @@ def _settings(session: Session, argument: str) -> Iterable[str]:
     return [f"{name} {one}" for one in words if one.startswith(word) and "json" not in one]  # a session has none
 
 
+def _tools(session: Session, argument: str) -> None:
+    from llmcli.repl.tools import use_tools
+
+    use_tools(session, argument)
+
+
+def _tool_words(session: Session, argument: str) -> Iterable[str]:
+    from llmcli.repl.tools import tool_words
+
+    return tool_words(session, argument)
+
+
 def _clear(session: Session, argument: str) -> None:
     session.begin_anew()
     session.say("a new conversation")
@@ -324,6 +336,7 @@ COMMANDS = (
     Command("/sessions", "[NAME]", "continue a saved conversation; alone: choose one", continue_saved, saved_names),
     Command("/fork", "[NAME]", "continue in a copy of the conversation", fork_conversation),
     Command("/search", "WORD...", "search the saved conversations", search_saved),
+    Command("/tools", "[on|off GLOB]", "tools that are offered; switch some on or off", _tools, _tool_words),
     Command("/usage", "", "tokens and estimated cost, by model", _usage),
     Command("/set", "[NAME [VALUE]]", "change a setting, default for what it was; alone: list them", _set, _settings),
     Command("/clear", "", "a new conversation", _clear),

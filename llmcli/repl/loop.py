@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
 from llmcli import __version__
@@ -26,6 +26,7 @@ from llmcli.repl.totals import bar
 from llmcli.saving import Saver, resume
 from llmcli.signals import catch_signals, one_interrupt
 from llmcli.template import given_params
+from llmcli.turn import offer_tools
 
 if TYPE_CHECKING:
     from llmcli.repl.prompt_line import Line
@@ -39,9 +40,17 @@ def chat(options: Mapping[str, object], console: Console) -> int:
     `options` are the options that were given, by the names of `Settings`.
     """
     catch_signals(second_leaves=False)
+    with ExitStack() as stack:
+        return _chat(options, console, stack)
+
+
+def _chat(options: Mapping[str, object], console: Console, stack: ExitStack) -> int:
+    """Hold the session; the `stack` ends tool servers when it is over."""
     try:
         template = template_of(options, console)
-        session = _open(load_config(options, template=template.settings if template else None), console)
+        config = load_config(options, template=template.settings if template else None)
+        session = _open(config, console)
+        _open_tools(session, stack)
         params = given_params(session.config.settings.param)
         if template:
             template.fill("", params, input_is_elsewhere=True)  # its parameters are checked now
@@ -93,6 +102,19 @@ def _open(config: Config, console: Console) -> Session:
     session.files = [fenced(path, read_text(path, "--file", console.stdin)) for path in settings.file]
     session.attachments += read_attachments(settings.attach, "--attach", console.stdin)
     return session
+
+
+def _open_tools(session: Session, stack: ExitStack) -> None:
+    """Start the tool servers that the settings name, and offer their tools. Raises the error of one that does not."""
+    config, console = session.config, session.console
+    if not config.settings.mcp and not config.settings.tool:
+        return
+    from llmcli.toolbox import open_toolbox
+
+    toolbox = stack.enter_context(open_toolbox(config, console))
+    if toolbox:
+        offer_tools(toolbox, session.conversation, config, console)
+        session.toolbox = toolbox
 
 
 def _line(session: Session) -> Line:
