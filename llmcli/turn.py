@@ -45,7 +45,7 @@ def run(
     result = Result(model, conversation.price, secrets=console.secrets)
     renderer = make_renderer(settings, model, console, partial=conversation.shape is not None)
     before = len(conversation.messages), len(conversation.replies)
-    exchange(conversation, prompt, renderer, progress_for(config, console), result, config, saver)
+    exchange(conversation, prompt, renderer, progress_for(config, console), result, config=config, saver=saver)
     console.secrets.add(*conversation.model.secrets)  # tokens come with the request
 
     def save() -> None:
@@ -96,7 +96,8 @@ def exchange(
     renderer: Renderer,
     progress: Aside,
     result: Result,
-    config: Config,
+    *,
+    config: Config | None = None,
     saver: Saver | None = None,
 ) -> None:
     """Show the reply as it arrives, and close `result` with the reply and the error that ended it, if any."""
@@ -104,8 +105,9 @@ def exchange(
     error: LlmcliError | None = None
     result.secrets.add(*conversation.model.secrets)
     try:
-        limit_cost(conversation, config)
-        sent = conversation.ask(prompt, config.settings.repair)
+        if config:
+            limit_cost(conversation, config)
+        sent = conversation.ask(prompt, config.settings.repair if config else 1)
         if saver:
             saver.begin(conversation, prompt, result.model)
             sent = saver.following(sent)

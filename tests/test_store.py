@@ -1,4 +1,4 @@
-"""The database of saved conversations: trees of messages, migration, privacy, and files that are not what they should be."""
+"""The database of saved conversations: trees of messages, migration, privacy, and files with faults."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from llmcli.store.find import find, latest, listed, rename
 from llmcli.store.ledger import spent
 from llmcli.store.log import branch, mend
 from llmcli.store.recorder import Recorder, Recording
-from llmcli.store.search import search
+from llmcli.store.search import Hit, search
 from llmcli.store.turns import Place, TurnEnd, TurnStart
 from llmcli.usage import Usage
 
@@ -63,7 +63,12 @@ def talk(*pairs: tuple[str, str], recorder: Recorder | None = None, **place: str
 
 
 def texts(messages: list[ModelMessage]) -> list[str]:
-    return [part.content for message in messages for part in message.parts if hasattr(part, "content")]
+    return [
+        part.text if isinstance(part, UserPromptPart) else part.content
+        for message in messages
+        for part in message.parts
+        if isinstance(part, UserPromptPart | TextPart)
+    ]
 
 
 def loaded(word: str) -> list[str]:
@@ -109,7 +114,7 @@ def test_told_and_estimated_costs_are_summed_apart() -> None:
 
 def test_retry_and_undo_keep_the_other_branch(file: Path) -> None:
     recorder = Recorder(Recording())
-    first = [asked("q"), answered("a1")]
+    first: list[ModelMessage] = [asked("q"), answered("a1")]
     recorder.begin(TurnStart("openai:m"), [], first[0])
     recorder.end(end(), [first[1]])
     recorder.rewind(0)
@@ -124,7 +129,7 @@ def test_retry_and_undo_keep_the_other_branch(file: Path) -> None:
 
 def test_two_processes_in_one_conversation_keep_both_branches(file: Path) -> None:
     one = talk(("q", "a"))
-    earlier = [asked("q"), answered("a")]
+    earlier: list[ModelMessage] = [asked("q"), answered("a")]
     two = Recorder(Recording(conversation_id=one.recording.conversation_id), one.path)
     one = Recorder(Recording(conversation_id=one.recording.conversation_id), one.path)
     for recorder, word in ((one, "x"), (two, "y")):
@@ -188,10 +193,10 @@ def test_the_text_of_a_killed_process_becomes_an_interrupted_reply(file: Path) -
     assert [hit.id for hit in hits("upon a")] == [found.id]
 
 
-def hits(*words: str) -> list[object]:
+def hits(*words: str) -> list[Hit]:
     with reading() as database:
         assert database
-        return list(search(database, words))  # type: ignore[arg-type]
+        return search(database, words)
 
 
 def test_an_attachment_is_stored_once(file: Path) -> None:
@@ -401,13 +406,13 @@ def test_a_folder_that_cannot_be_made_is_an_error(file: Path) -> None:
 def test_search_takes_every_word_as_text(word: str) -> None:
     talk(("nothing here", "at all"), ("please find", f"xx {word} yy"))
     [hit] = hits(word)
-    assert hit.role == "response"  # type: ignore[attr-defined]
+    assert hit.role == "response"
     assert hits("absent", word) == []
 
 
 def test_search_wants_all_words_in_one_message_whatever_their_case() -> None:
     talk(("Green TEA", "no"), ("green", "tea"))
-    assert [hit.snippet for hit in hits("tea", "GREEN")] == ["Green TEA"]  # type: ignore[attr-defined]
+    assert [hit.snippet for hit in hits("tea", "GREEN")] == ["Green TEA"]
 
 
 def test_deleted_text_is_in_no_file_of_the_data_folder(file: Path) -> None:
