@@ -21,7 +21,9 @@ from llmcli.signals import one_interrupt
 from llmcli.verdict import judge
 
 if TYPE_CHECKING:
+    from llmcli.calls import Calls
     from llmcli.schema import Shape
+    from llmcli.toolbox import Toolbox
 
 __all__ = ["check_secrets", "exchange", "fail", "progress_for", "run", "shows_cost"]
 
@@ -35,17 +37,23 @@ def run(
     model: str,
     in_session: bool = False,
     saver: Saver | None = None,
+    toolbox: Toolbox | None = None,
 ) -> Result:
     """Send `prompt`, show the reply, and return the outcome. Every error has been shown by then, and none is raised.
 
     `model` is the model as the person named it. In a session, hints name its commands, Ctrl-C is no error, and may be
-    pressed again where drawing the end of the reply takes long.
+    pressed again where drawing the end of the reply takes long. `toolbox` has the tools that the model may call.
     """
     settings = config.settings
     result = Result(model, conversation.price, secrets=console.secrets)
-    renderer = make_renderer(settings, model, console, partial=conversation.shape is not None)
+    calls = None
+    if toolbox:
+        calls = result.calls = toolbox.begin_turn()
+    renderer = make_renderer(settings, model, console, partial=conversation.shape is not None, calls=calls)
     before = len(conversation.messages), len(conversation.replies)
-    exchange(conversation, prompt, renderer, progress_for(config, console), result, config=config, saver=saver)
+    progress = progress_for(config, console, calls)
+    exchange(conversation, prompt, renderer, progress, result, config=config, saver=saver)
+    result.messages = conversation.messages
     console.secrets.add(*conversation.model.secrets)  # tokens come with the request
 
     def save() -> None:
@@ -74,10 +82,10 @@ def fail(error: LlmcliError, config: Config, console: Console, *, model: str) ->
     return result
 
 
-def progress_for(config: Config, console: Console) -> Aside:
-    """The progress on stderr that the settings ask for."""
+def progress_for(config: Config, console: Console, calls: Calls | None = None) -> Aside:
+    """The progress on stderr that the settings ask for; with `calls`, also that of tool calls."""
     settings = config.settings
-    return Aside(console.stderr, thinking=False if settings.quiet else settings.thinking)
+    return Aside(console.stderr, thinking=False if settings.quiet else settings.thinking, calls=calls)
 
 
 def shows_cost(config: Config, console: Console) -> bool:
@@ -144,6 +152,7 @@ def _judge(
             allow_incomplete=settings.allow_incomplete,
             shape=shape,
             get=settings.get,
+            declined=result.calls.declined,
         )
         result.error, result.output, notes = verdict.error, verdict.output, verdict.notes
         result.fit = verdict.fit
@@ -156,6 +165,9 @@ def _judge(
         return
     for note in notes:
         console.stderr.line(f"note: {note}")
+    for number, source in enumerate(result.sources, 1):
+        title = " ".join((source["title"] or "").split())
+        console.stderr.line(f"[{number}] {f'{title} ' if title else ''}{source['url']}", dim=True)
     if result.response and result.response.served_by and _shows_usage(config, console):
         columns = console.stderr.size()[0] if console.stderr.is_terminal else None
         console.stderr.line(usage_line(result, columns), dim=True)

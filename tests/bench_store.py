@@ -29,8 +29,9 @@ from llmcli.usage import Usage
 from tests.command import COMMAND
 from tests.fake_provider import FakeProvider, chat_reply
 
-_WORDS = tuple(
-    ["water", "tea", "pot", "leaf", "steam", "cup", "kettle", "garden", "stone", "river", "light", "paper", "window", "sugar", "honey", "lemon", "茶", "お茶"]
+_WORDS = (
+    *("water", "tea", "pot", "leaf", "steam", "cup", "kettle", "garden", "stone", "river", "light", "paper"),
+    *("window", "sugar", "honey", "lemon", "茶", "お茶"),
 )
 
 

@@ -34,7 +34,8 @@ class Settings(SavingSettings):
     )
     model: str | None = setting(
         None,
-        "Model to use. Separate several with commas to fall back to the next one on failure. Default: LLMCLI_MODEL, "
+        "Model to use. Separate several with commas to fall back to the next one on failure; give -m again to ask "
+        "another model at the same time. Default: LLMCLI_MODEL, "
         "the settings file, then the first provider with a key.",
         *("--model", "-m"),
         section="Prompt",
@@ -76,6 +77,15 @@ class Settings(SavingSettings):
         "-a",
         section="Prompt",
         metavar="PATH_OR_URL",
+    )
+
+    messages: str | None = given(
+        None,
+        "JSON file with the messages before the prompt, as `messages` of --json. - is stdin.",
+        "--messages",
+        section="Prompt",
+        metavar="FILE",
+        chat=False,
     )
 
     format: Format = setting(
@@ -166,6 +176,9 @@ class Settings(SavingSettings):
         section="Reply",
     )
 
+    web: bool = setting(
+        False, "Let the vendor's own web search run, where it has one.", "--web/--no-web", section="Model", env=False
+    )
     effort: Effort | None = setting(
         None, f"Reasoning effort: {', '.join(get_args(Effort))}.", "--effort", section="Model", metavar="LEVEL"
     )
