@@ -36,8 +36,8 @@ def run(
     *,
     model: str,
     in_session: bool = False,
-    saver: Saver | None = None,
     toolbox: Toolbox | None = None,
+    saver: Saver | None = None,
 ) -> Result:
     """Send `prompt`, show the reply, and return the outcome. Every error has been shown by then, and none is raised.
 
