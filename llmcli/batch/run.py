@@ -23,6 +23,7 @@ from llmcli.factory import limits_of, open_conversation, text_of
 from llmcli.messages import UserPromptPart
 from llmcli.models.retry import LONGEST_WAIT_S, back_off
 from llmcli.result import Result
+from llmcli.saving import Ledger
 from llmcli.turn import check_secrets, run
 from llmcli.usage import Usage
 
@@ -73,6 +74,7 @@ class Batch:
     ) -> None:
         self._rows, self._out, self._config, self._console = rows, out, config, console
         self._model, self._prompt_of = model, prompt_of
+        self._ledger = Ledger(config, console)
         self._parallel, self._unordered, self._trust = parallel, unordered, trust_input
         self._retry_incomplete = retry_incomplete
         self._request = request_key(config, model)
@@ -214,7 +216,7 @@ class Batch:
             result = Result(self._model, secrets=console.secrets)
             result.close(None, error)
             return result
-        return run(conversation, prompt, self._config, console, model=self._model)
+        return run(conversation, prompt, self._config, console, model=self._model, saver=self._ledger)
 
     def _files(self, row: Row) -> list[str]:
         """The files of a row, below the folder of the input. Raises UserError for another."""
