@@ -10,12 +10,13 @@ a changed copy, and the import is cheap. Treat a value as unchangeable once it i
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeVar
 
 from llmcli.errors import ProviderError
+from llmcli.readable import Readable
 from llmcli.usage import Usage
 
 T = TypeVar("T")
@@ -39,8 +40,8 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-@dataclass(slots=True)
-class SystemPromptPart:
+@dataclass(slots=True, repr=False)
+class SystemPromptPart(Readable):
     """Instructions for the model, before the prompt."""
 
     content: str
@@ -48,8 +49,8 @@ class SystemPromptPart:
     extra: Extra = None
 
 
-@dataclass(slots=True)
-class Attachment:
+@dataclass(slots=True, repr=False)
+class Attachment(Readable):
     """A file in a prompt: `data` in base64, or the `url` from which the provider fetches it; the other is empty."""
 
     name: str
@@ -64,8 +65,8 @@ class Attachment:
         return self.url or f"data:{self.media_type};base64,{self.data}"
 
 
-@dataclass(slots=True)
-class OtherPart:
+@dataclass(slots=True, repr=False)
+class OtherPart(Readable):
     """A part, or an item of a prompt, that llmcli keeps and never sends: a server-side tool call, a cache point."""
 
     part_kind: str
@@ -74,8 +75,8 @@ class OtherPart:
     """All other fields, as they came."""
 
 
-@dataclass(slots=True)
-class UserPromptPart:
+@dataclass(slots=True, repr=False)
+class UserPromptPart(Readable):
     """The user's prompt: its text, or texts and files in the order in which they are sent."""
 
     content: str | tuple[str | Attachment | OtherPart, ...]
@@ -104,8 +105,8 @@ class UserPromptPart:
         return cls((*files, text) if files else text)
 
 
-@dataclass(slots=True)
-class ToolReturnPart:
+@dataclass(slots=True, repr=False)
+class ToolReturnPart(Readable):
     """The result of a tool call: text, or any JSON value; with `is_error` a message about what failed."""
 
     tool_name: str
@@ -117,8 +118,8 @@ class ToolReturnPart:
     extra: Extra = None
 
 
-@dataclass(slots=True)
-class RetryPromptPart:
+@dataclass(slots=True, repr=False)
+class RetryPromptPart(Readable):
     """A fault of the last reply, and the request to mend it.
 
     With a `tool_name` it answers that call; without one it answers the reply's text. `content` is a message, or a list
@@ -133,8 +134,8 @@ class RetryPromptPart:
     extra: Extra = None
 
 
-@dataclass(slots=True)
-class TextPart:
+@dataclass(slots=True, repr=False)
+class TextPart(Readable):
     """Text of a reply. The other fields are what the vendor wants back with it."""
 
     content: str
@@ -145,8 +146,8 @@ class TextPart:
     extra: Extra = None
 
 
-@dataclass(slots=True)
-class ThinkingPart:
+@dataclass(slots=True, repr=False)
+class ThinkingPart(Readable):
     """Reasoning of a reply.
 
     Everything but `content` goes back to the vendor that `provider_name` names, and to no other.
@@ -163,8 +164,8 @@ class ThinkingPart:
     extra: Extra = None
 
 
-@dataclass(slots=True)
-class ToolCallPart:
+@dataclass(slots=True, repr=False)
+class ToolCallPart(Readable):
     """A call that the model asks for; `args` is a JSON object, or its text as the model wrote it."""
 
     tool_name: str
@@ -177,8 +178,8 @@ class ToolCallPart:
     extra: Extra = None
 
 
-@dataclass(slots=True)
-class SourcePart:
+@dataclass(slots=True, repr=False)
+class SourcePart(Readable):
     """A web page or document that a reply cites; `start` and `end` are the place in its text, in characters."""
 
     url: str
@@ -192,24 +193,24 @@ RequestPart = SystemPromptPart | UserPromptPart | ToolReturnPart | RetryPromptPa
 ResponsePart = ThinkingPart | TextPart | ToolCallPart | SourcePart | OtherPart
 
 
-@dataclass(slots=True)
-class ModelRequest:
+@dataclass(slots=True, repr=False)
+class ModelRequest(Readable):
     """What is sent to the model in one turn."""
 
-    parts: tuple[RequestPart, ...]
+    parts: Sequence[RequestPart]
     instructions: str | None = None
     """A system prompt for this turn alone."""
     kind: Literal["request"] = "request"
     extra: Extra = None
 
 
-@dataclass(slots=True)
-class ModelResponse:
+@dataclass(slots=True, repr=False)
+class ModelResponse(Readable):
     """One reply, whole or as far as it arrived."""
 
-    parts: tuple[ResponsePart, ...]
-    finish_reason: FinishReason
-    usage: Usage
+    parts: Sequence[ResponsePart]
+    finish_reason: FinishReason = "stop"
+    usage: Usage = field(default_factory=Usage)
     served_by: str | None = None
     """`provider:model` of the model that answered."""
     model_name: str | None = None

@@ -26,6 +26,8 @@ FLOORS = (
     ("llmcli.__main__",),
     ("llmcli.cli",),
     ("llmcli.repl", "llmcli.batch", "llmcli.agent"),
+    ("llmcli.streamed", "llmcli.python_models", "llmcli.agent_settings"),
+    ("llmcli.testing", "llmcli.background"),
     ("llmcli.turn",),
     ("llmcli.factory", "llmcli.hints", "llmcli.local_setup", "llmcli.permission"),
     ("llmcli.confirm",),
@@ -53,7 +55,7 @@ FLOORS = (
     ("llmcli.message_json",),
     ("llmcli.messages",),
     ("llmcli.usage", "llmcli.schema", "llmcli.signals"),
-    ("llmcli.errors", "llmcli.secrets", "llmcli.paths", "llmcli.spelling"),
+    ("llmcli.errors", "llmcli.secrets", "llmcli.paths", "llmcli.spelling", "llmcli.cancel", "llmcli.readable"),
     ("llmcli",),
 )
 SDKS = {"openai", "anthropic", "boto3", "botocore", "httpx2"}

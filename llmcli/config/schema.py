@@ -3,8 +3,8 @@
 import json
 import re
 import tomllib
-from collections.abc import Mapping
 import warnings
+from collections.abc import Mapping
 from functools import cache
 from typing import Annotated, Any, Literal
 
