@@ -5,20 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
-from typing import Any, Generic, Self, TypeVar, cast
+from typing import Any, Generic, Self, TypeVar, overload
 
 from llmcli.agent_settings import settings_of
 from llmcli.background import run_in_thread
 from llmcli.budget import Budget
 from llmcli.conversation import Conversation
 from llmcli.errors import UserError
-from llmcli.history import dump_messages
-from llmcli.messages import Attachment, ModelMessage, ModelResponse, UserPromptPart
+from llmcli.messages import Attachment, ModelMessage, UserPromptPart
 from llmcli.models import Model
 from llmcli.providers.lookup import split_model
 from llmcli.python_models import infer_model
 from llmcli.schema import Shape
-from llmcli.streamed import Cost, StreamedRun
+from llmcli.streamed import Cost, RunResult, StreamedRun
 from llmcli.usage import Usage, UsageLimits
 
 __all__ = ["Agent", "RunResult"]
@@ -26,55 +25,6 @@ __all__ = ["Agent", "RunResult"]
 T = TypeVar("T")
 Prompt = str | Sequence[str | Attachment]
 Settings = Mapping[str, Any] | None
-
-
-class RunResult(Generic[T]):
-    """The outcome of one run."""
-
-    def __init__(self, data: T, conversation: Conversation, start: int) -> None:
-        self.data = data
-        """The reply: text, or a value of `result_type`."""
-        self._conversation = conversation
-        self._start = start
-
-    @property
-    def output(self) -> T:
-        """The same as `data`."""
-        return self.data
-
-    @property
-    def response(self) -> ModelResponse:
-        """The last reply, with its model, finish reason and usage."""
-        return cast(ModelResponse, self._conversation.messages[-1])
-
-    def usage(self) -> Usage:
-        """The usage of all requests of the run, as the provider told it."""
-        replies = (one.usage for one in self.new_messages() if isinstance(one, ModelResponse))
-        return sum(replies, Usage())
-
-    def cost(self) -> float | None:
-        """The USD of the run, as told or by list price; None where the price is not known."""
-        return Cost()(self.new_messages())
-
-    def all_messages(self) -> list[ModelMessage]:
-        """The history that was given, and what the run added."""
-        return list(self._conversation.messages)
-
-    def new_messages(self) -> list[ModelMessage]:
-        """What the run added."""
-        return self._conversation.messages[self._start :]
-
-    def all_messages_json(self) -> bytes:
-        """`all_messages` as JSON; `load_messages` and PydanticAI read it."""
-        return dump_messages(self.all_messages())
-
-    def new_messages_json(self) -> bytes:
-        """`new_messages` as JSON."""
-        return dump_messages(self.new_messages())
-
-    def __repr__(self) -> str:
-        """Show the data."""
-        return f"RunResult(data={self.data!r})"
 
 
 class Agent(Generic[T]):
@@ -90,12 +40,44 @@ class Agent(Generic[T]):
     Raises UserError for a model or a type that cannot be used. Touches no network.
     """
 
+    @overload
+    def __init__(
+        self: Agent[str],
+        model: Model | str | None = None,
+        *,
+        system_prompt: str | Sequence[str] = ...,
+        model_settings: Settings = ...,
+        retries: int = ...,
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self,
+        model: Model | str | None = None,
+        *,
+        result_type: type[T],
+        system_prompt: str | Sequence[str] = ...,
+        model_settings: Settings = ...,
+        retries: int = ...,
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self: Agent[Any],
+        model: Model | str | None = None,
+        *,
+        result_type: Any,
+        system_prompt: str | Sequence[str] = ...,
+        model_settings: Settings = ...,
+        retries: int = ...,
+    ) -> None: ...
+
     def __init__(
         self,
         model: Model | str | None = None,
         *,
         system_prompt: str | Sequence[str] = (),
-        result_type: type[T] | Any = str,
+        result_type: Any = str,
         model_settings: Settings = None,
         retries: int = 1,
     ) -> None:

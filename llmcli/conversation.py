@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING
 from llmcli.budget import Budget, Meter, Price, no_price, size_of
 from llmcli.errors import LlmcliError, UsageLimitExceeded, UserError
 from llmcli.messages import (
+    AttemptFailed,
     FinishReason,
     ModelMessage,
     ModelRequest,
     ModelResponse,
     ModelSettings,
+    Notice,
+    Progress,
     Repair,
     ReplyStart,
     StreamEnd,
@@ -78,6 +81,17 @@ class PartialResponse:
         )
 
 
+def _begun(model: Model, events: Iterable[StreamEvent]) -> Generator[StreamEvent]:
+    """The events, with a ReplyStart before the reply of a model that yields none."""
+    started = False
+    for event in events:
+        if not started and not isinstance(event, Notice | Progress | AttemptFailed):
+            started = True
+            if not isinstance(event, ReplyStart):
+                yield ReplyStart(model.id, None)
+        yield event
+
+
 class Conversation:
     """Messages and usage so far; `send` adds to both, also when the reply is cut short.
 
@@ -128,7 +142,7 @@ class Conversation:
         reason: FinishReason = "interrupted"
         try:
             with closing(with_retries(self.model, messages, self.settings)) as events:
-                for event in events:
+                for event in _begun(self.model, events):
                     partial.add(event)
                     yield event
                     meter.see(event)

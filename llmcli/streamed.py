@@ -4,21 +4,68 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Generator, Iterator, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar, cast
 
 from llmcli.background import Feed
 from llmcli.conversation import Conversation
 from llmcli.errors import LlmcliError
+from llmcli.history import dump_messages
 from llmcli.messages import ModelMessage, ModelResponse, Repair, StreamEvent, TextDelta, UserPromptPart
 from llmcli.usage import Usage
 from llmcli.verdict import judge
 
-if TYPE_CHECKING:
-    from llmcli.agent import RunResult
-
-__all__ = ["Cost", "StreamedRun", "Texts"]
+__all__ = ["Cost", "RunResult", "StreamedRun", "Texts"]
 
 T = TypeVar("T")
+
+
+class RunResult(Generic[T]):
+    """The outcome of one run."""
+
+    def __init__(self, data: T, conversation: Conversation, start: int) -> None:
+        self.data = data
+        """The reply: text, or a value of `result_type`."""
+        self._conversation = conversation
+        self._start = start
+
+    @property
+    def output(self) -> T:
+        """The same as `data`."""
+        return self.data
+
+    @property
+    def response(self) -> ModelResponse:
+        """The last reply, with its model, finish reason and usage."""
+        return cast(ModelResponse, self._conversation.messages[-1])
+
+    def usage(self) -> Usage:
+        """The usage of all requests of the run, as the provider told it."""
+        replies = (one.usage for one in self.new_messages() if isinstance(one, ModelResponse))
+        return sum(replies, Usage())
+
+    def cost(self) -> float | None:
+        """The USD of the run, as told or by list price; None where the price is not known."""
+        return Cost()(self.new_messages())
+
+    def all_messages(self) -> list[ModelMessage]:
+        """The history that was given, and what the run added."""
+        return list(self._conversation.messages)
+
+    def new_messages(self) -> list[ModelMessage]:
+        """What the run added."""
+        return self._conversation.messages[self._start :]
+
+    def all_messages_json(self) -> bytes:
+        """`all_messages` as JSON; `load_messages` and PydanticAI read it."""
+        return dump_messages(self.all_messages())
+
+    def new_messages_json(self) -> bytes:
+        """`new_messages` as JSON."""
+        return dump_messages(self.new_messages())
+
+    def __repr__(self) -> str:
+        """Show the data."""
+        return f"RunResult(data={self.data!r})"
 
 
 class StreamedRun(Generic[T]):
@@ -67,8 +114,6 @@ class StreamedRun(Generic[T]):
 
     def result(self) -> RunResult[T]:
         """The outcome, as of `Agent.run_sync`. Reads what has not been read; raises what that raises."""
-        from llmcli.agent import RunResult
-
         if not self._ended:
             for _ in self.events():
                 pass

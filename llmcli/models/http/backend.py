@@ -1,7 +1,6 @@
 """Open connections: resolve host names in a thread, so that Ctrl-C is heard while a name server is silent."""
 
 import socket
-import ssl
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
@@ -13,7 +12,7 @@ from typing import Any, TypeVar
 
 import httpcore2
 
-from llmcli.cancel import current_cancel
+from llmcli.cancel import Cancel, current_cancel
 
 _LOOK_EVERY_S = 0.1  # at whether a read is cancelled
 
@@ -97,6 +96,8 @@ class _Stream(httpcore2.NetworkStream):
             if left <= 0:
                 raise httpcore2.ReadTimeout("the response did not begin in time")
             timeout = left if timeout is None else min(timeout, left)
+        if cancel := current_cancel():
+            return _cancellable(self._stream, cancel, max_bytes, timeout)
         return self._stream.read(max_bytes, timeout)
 
     def start_tls(
@@ -108,35 +109,17 @@ class _Stream(httpcore2.NetworkStream):
         return self._stream.get_extra_info(info)
 
 
-class Stream(httpcore2.NetworkStream):
-    """A connection whose reads end soon when the thread's `Cancel` is set."""
-
-    def __init__(self, inner: httpcore2.NetworkStream) -> None:
-        self._inner = inner
-        self.close = inner.close  # type: ignore[method-assign]  # without a frame of its own: they are many
-        self.write = inner.write  # type: ignore[method-assign]
-        self.get_extra_info = inner.get_extra_info  # type: ignore[method-assign]
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        """See `httpcore2.NetworkStream.read`."""
-        cancel = current_cancel()
-        if cancel is None:
-            return self._inner.read(max_bytes, timeout)
-        until = None if timeout is None else time.monotonic() + timeout
-        while not cancel.is_set:
-            left = _LOOK_EVERY_S if until is None else min(_LOOK_EVERY_S, max(until - time.monotonic(), 0.001))
-            try:
-                return self._inner.read(max_bytes, left)
-            except httpcore2.ReadTimeout:
-                if until is not None and time.monotonic() >= until:
-                    raise
-        raise httpcore2.ReadError("cancelled")
-
-    def start_tls(
-        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
-    ) -> httpcore2.NetworkStream:
-        """See `httpcore2.NetworkStream.start_tls`."""
-        return Stream(self._inner.start_tls(ssl_context, server_hostname, timeout))
+def _cancellable(stream: httpcore2.NetworkStream, cancel: Cancel, max_bytes: int, timeout: float | None) -> bytes:
+    """Read in short waits, until `cancel` is set."""
+    until = None if timeout is None else time.monotonic() + timeout
+    while not cancel.is_set:
+        left = _LOOK_EVERY_S if until is None else min(_LOOK_EVERY_S, max(until - time.monotonic(), 0.001))
+        try:
+            return stream.read(max_bytes, left)
+        except httpcore2.ReadTimeout:
+            if until is not None and time.monotonic() >= until:
+                raise
+    raise httpcore2.ReadError("cancelled")
 
 
 def _addresses(host: str, port: int, timeout: float | None) -> list[str]:

@@ -11,6 +11,8 @@ from urllib.parse import unquote
 import httpx2
 from botocore.exceptions import BotoCoreError, ClientError, EventStreamError
 
+from llmcli.models.http.whole_body import WholeBody
+
 __all__ = ["BotoClient"]
 
 
@@ -21,6 +23,7 @@ class BotoClient(httpx2.BaseTransport):
         self._client = client
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        """See `httpx2.BaseTransport.handle_request`."""
         model = unquote(request.url.raw_path.decode().split("/")[-2])
         try:
             answer = self._client.converse_stream(modelId=model, **_raw(json.loads(request.read())))
@@ -29,7 +32,9 @@ class BotoClient(httpx2.BaseTransport):
             status = told.get("ResponseMetadata", {}).get("HTTPStatusCode", 400)
             body = {"message": told.get("Error", {}).get("Message", str(error))}
             headers = {"x-amzn-errortype": told.get("Error", {}).get("Code", "")}
-            return httpx2.Response(status, headers=headers, json=body, request=request)
+            return httpx2.Response(
+                status, headers=headers, stream=WholeBody(json.dumps(body).encode()), request=request
+            )
         except BotoCoreError as error:
             raise httpx2.ConnectError(str(error), request=request) from error
         return httpx2.Response(200, stream=_Events(answer["stream"], request), request=request)

@@ -17,6 +17,7 @@ import httpx2
 
 from llmcli.cancel import current_cancel
 from llmcli.errors import UserError
+from llmcli.models.http.whole_body import WholeBody
 
 __all__ = ["transport_for"]
 
@@ -84,8 +85,9 @@ class _SDKClient(httpx2.BaseTransport):
                     )
                 )
         except sdk.APIStatusError as error:
-            content = error.response.content
-            return httpx2.Response(error.response.status_code, headers=_plain(error.response.headers), content=content)
+            response = error.response
+            stream = WholeBody(response.content)
+            return httpx2.Response(response.status_code, headers=_plain(response.headers), stream=stream)
         except sdk.APIConnectionError as error:
             raise _translate(error.__cause__ or error, request) from error
         return _ours(stream.response, request, is_async=is_async)
