@@ -37,7 +37,7 @@ FLOORS = (
         *("llmcli.tools", "llmcli.store"),
     ),
     ("llmcli.budget", "llmcli.inputs"),
-    ("llmcli.models.fallback", "llmcli.models.lazy"),
+    ("llmcli.models.fallback", "llmcli.models.lazy", "llmcli.models.replay"),
     ("llmcli.models.retry",),
     ("llmcli.models.responses", "llmcli.models.vertex", "llmcli.models.local"),
     (

@@ -38,9 +38,10 @@ _PROTOCOLS = {
     "bedrock": ("llmcli.models.bedrock", "ConverseProtocol"),
     "cohere": ("llmcli.models.cohere", "CohereProtocol"),
     "local": ("llmcli.models.local", "LocalModel"),
+    "replay": ("llmcli.models.replay", "ReplayModel"),
     "test": ("llmcli.models.test", "TestModel"),
 }
-PROTOCOLS = tuple(_PROTOCOLS)
+PROTOCOLS = tuple(name for name in _PROTOCOLS if name != "replay")  # that providers speak
 
 
 _forbidden = 0  # how many blocks of `allow_model_requests(False)` are open

@@ -1,8 +1,9 @@
 """Resolve where a provider is reached, and with which address, key, headers and network."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 from llmcli.errors import SettingsError, UserError
@@ -38,6 +39,8 @@ class Endpoint:
     """The variables that count; `os.environ` itself, or the mapping that the caller gave instead."""
     client: object | None = None
     """A ready-made client of the caller to send with; None for our own."""
+    wrap: Callable[[Any], Any] | None = None
+    """What is put around the transport of our own client, to record what passes."""
 
     @property
     def is_home(self) -> bool:

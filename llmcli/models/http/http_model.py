@@ -47,7 +47,7 @@ class HTTPModel(ProtocolModel):
         self, body: dict[str, Any], settings: ModelSettings, transport: httpx2.BaseTransport | None = None
     ) -> httpx2.Response:
         """See `ProtocolModel.send`."""
-        if transport is None:
+        if transport is None and not getattr(self.endpoint.client, "is_offline", False):
             refuse_forbidden(self.id)
         self.seconds = settings.timeout
         url, content = self.url(), json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
@@ -57,7 +57,9 @@ class HTTPModel(ProtocolModel):
         headers |= {"accept-encoding": "gzip, deflate", **self.fixed_headers}
         for more in (granted, self.headers):  # the user's own headers win
             headers |= {name.lower(): value for name, value in more.items()}
-        client: httpx2.Client = self.client(partial(http_client, self.endpoint.network, url), transport)
+        client: httpx2.Client = self.client(
+            partial(http_client, self.endpoint.network, url, wrap=self.endpoint.wrap), transport
+        )
         with address_errors(self.id):
             request = client.build_request(
                 "POST", url, content=content, headers=headers, timeout=timeout(settings.timeout)
