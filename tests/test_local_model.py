@@ -66,8 +66,7 @@ def test_schema_is_enforced(model: str) -> None:
         "required": ["name", "boats"],
         "additionalProperties": False,
     }
-    form = json.dumps({"type": "json_schema", "json_schema": {"name": "harbour", "schema": schema}})
-    result = llmcli("-m", model, "--max-tokens", "100", "-o", f"response_format={form}", "Tell me a joke")
+    result = llmcli("-m", model, "--max-tokens", "100", "--schema", json.dumps(schema), "--repair", "0", "Tell a joke")
     assert result.code == 0
     assert set(json.loads(result.stdout)) == {"name", "boats"}
 

@@ -121,6 +121,9 @@ class LocalModel(Model):
 
         extra = {name: value for name, value in settings.extra.items() if name not in ENGINE_OPTIONS}
         body = merged(self._protocol().body(messages, settings), extra)
+        if settings.schema is not None:  # the engine makes a grammar of it
+            form = {"name": settings.schema_name, "schema": settings.schema}
+            body.setdefault("response_format", {"type": "json_schema", "json_schema": form})
         if settings.effort == "none":
             body = merged({"chat_template_kwargs": {"enable_thinking": False}}, body)
         return body | {"return_progress": True, "stream": True, "stream_options": {"include_usage": True}}

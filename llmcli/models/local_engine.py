@@ -108,13 +108,15 @@ def _remove(socket: str) -> None:
 
 def _serve(server: Any, request: dict[str, Any], lines: _Lines, send: Callable[[dict[str, object]], None]) -> None:
     number = request["id"]
+    stopped = False
 
     def chunk(message: object) -> bool:
-        send({"id": number, "chunk": message})
-        while (line := lines.next(wait=False)) is not None:
-            if line.get("stop") == number:
-                return True
-        return False
+        nonlocal stopped
+        if not stopped:
+            send({"id": number, "chunk": message})
+        while not stopped and (line := lines.next(wait=False)) is not None:
+            stopped = line.get("stop") == number
+        return stopped  # from then on each time: the engine may have more chunks at hand
 
     try:
         server.handle_chat_completions(request["body"], chunk)
