@@ -19,6 +19,7 @@ from llmcli.parts import (
     Attachment,
     Extra,
     OtherPart,
+    Readable,
     RequestPart,
     ResponsePart,
     RetryPromptPart,
@@ -33,7 +34,6 @@ from llmcli.parts import (
     given,
     now,
 )
-from llmcli.readable import Readable
 from llmcli.usage import Usage
 
 __all__ = [
