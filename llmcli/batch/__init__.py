@@ -1,0 +1,1 @@
+"""Many prompts at once: rows in, lines out, a journal between."""
