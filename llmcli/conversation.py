@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -16,66 +16,21 @@ from llmcli.messages import (
     ModelResponse,
     ModelSettings,
     Repair,
-    ReplyStart,
-    StreamEnd,
     StreamEvent,
     SystemPromptPart,
-    TextDelta,
-    TextPart,
-    ThinkingDelta,
-    ThinkingPart,
     ToolCallPart,
-    UsageUpdate,
     UserPromptPart,
 )
 from llmcli.models import HTTPRequest, Model
 from llmcli.models.retry import with_retries
+from llmcli.partial_response import PartialResponse
+from llmcli.tool_loop import Approve, RunnableTool, ToolRun, definitions
 from llmcli.usage import Usage
 
 if TYPE_CHECKING:
     from llmcli.schema import Fault, Shape
 
-__all__ = ["Conversation"]
-
-
-class PartialResponse:
-    """Gathers the events of one reply, so that what has arrived can be kept at any moment."""
-
-    def __init__(self) -> None:
-        self._text = bytearray()  # StringIO keeps a hundred thousand pieces as they came
-        self._thinking = bytearray()
-        self._end: StreamEnd | None = None
-        self.usage = Usage()
-        self.served_by: str | None = None
-        self.model_name: str | None = None
-
-    def add(self, event: StreamEvent) -> None:
-        """Take one more event in."""
-        if isinstance(event, TextDelta):
-            self._text += event.text.encode("utf-8", "surrogatepass")
-        elif isinstance(event, ThinkingDelta):
-            self._thinking += event.text.encode("utf-8", "surrogatepass")
-        elif isinstance(event, UsageUpdate):
-            self.usage = event.usage
-        elif isinstance(event, ReplyStart):
-            self.served_by, self.model_name = event.served_by, event.model_name
-            if not self.usage.requests:
-                self.usage = Usage(requests=1)
-        elif isinstance(event, StreamEnd):
-            self._end = event
-
-    def response(self, broken_off: FinishReason) -> ModelResponse:
-        """What has arrived so far; without a StreamEnd, as a reply that was `broken_off`."""
-        end = self._end or StreamEnd(broken_off)
-        parts: list[ThinkingPart | TextPart | ToolCallPart] = []
-        if self._thinking:
-            parts.append(ThinkingPart(self._thinking.decode("utf-8", "surrogatepass")))
-        if self._text:
-            parts.append(TextPart(self._text.decode("utf-8", "surrogatepass")))
-        parts += map(ToolCallPart, end.tool_names)
-        return ModelResponse(
-            tuple(parts), end.finish_reason, self.usage, self.served_by, self.model_name, end.finish_word
-        )
+__all__ = ["Conversation", "PartialResponse"]
 
 
 class Conversation:
@@ -84,6 +39,8 @@ class Conversation:
     `replies` are who answered and what it took, one for each request; they stay when messages are taken back. What the
     provider did not tell is estimated in them, but not in `messages`.
     `limits` are watched over; `price` is asked for USD only where they, or somebody else, want to know.
+    The model may call the `tools`; `approve` decides on each call (None: all run), and one prompt takes at most
+    `max_steps` requests.
     """
 
     def __init__(
@@ -94,6 +51,9 @@ class Conversation:
         system: str | None = None,
         limits: Budget | None = None,
         price: Price = no_price,
+        tools: Sequence[RunnableTool] = (),
+        approve: Approve | None = None,
+        max_steps: int = 5,
     ) -> None:
         self.model = model
         self.settings = settings or ModelSettings()
@@ -101,6 +61,9 @@ class Conversation:
         self.shape: Shape | None = None
         self.limits = limits or Budget()
         self.price = price
+        self.tools = tools
+        self.approve = approve
+        self.max_steps = max_steps
         self.messages: list[ModelMessage] = []
         self.replies: list[tuple[str, Usage]] = []
 
@@ -115,19 +78,57 @@ class Conversation:
         return sum(known) if known else None
 
     def send(self, prompt: str | UserPromptPart) -> Generator[StreamEvent]:
-        """Yield the events of the reply to `prompt`, and keep both in `messages` once somebody has begun to answer.
+        """Yield the events of the reply to `prompt`, and keep both in `messages` once the provider begins to answer.
 
+        Where the reply asks for tools, they run, their results are sent, and the events of the next reply follow.
         An event is recorded before it is passed on, so that nothing is missing that was shown. Close the iterator
         (`contextlib.closing`) before looking at `messages`: only then is a reply that broke off there, as "error",
         "limit" or "interrupted". Raises what `Model.stream` raises, and UsageLimitExceeded.
         """
-        request = self._request(prompt)
-        messages = [*self.messages, request]
-        meter = self._meter(messages)
+        yield from self._exchange(self._request(prompt))
+        steps = 1
+        while calls := self._wanted_calls():
+            if steps >= self.max_steps:
+                self._limit_reached()
+                told = f"Exceeded the max_steps of {self.max_steps}: the model wants to call {calls[0].tool_name}"
+                raise UsageLimitExceeded(told, hint="raise --max-steps")
+            run = ToolRun(calls, self.tools, self.approve, self.model.takes)
+            try:
+                yield from run.run()
+            finally:  # also after Ctrl-C: every call has a result, so that the next turn is valid
+                self.messages.append(run.request())
+            yield from self._exchange()
+            steps += 1
+
+    def _wanted_calls(self) -> list[ToolCallPart]:
+        """The calls that the last reply asks for and that can run: it ended for them, and tools are on offer."""
+        last = self.messages[-1] if self.messages else None
+        wants = self.tools and isinstance(last, ModelResponse) and last.finish_reason == "tool_call"
+        return last.tool_calls if wants and isinstance(last, ModelResponse) else []
+
+    def _limit_reached(self) -> None:
+        """The last reply is the end of the prompt, although it asks for more."""
+        at = next(at for at in reversed(range(len(self.messages))) if isinstance(self.messages[at], ModelResponse))
+        last = self.messages[at]
+        if isinstance(last, ModelResponse):
+            self.messages[at] = replace(last, finish_reason="limit")
+            if last.tool_calls and at == len(self.messages) - 1:
+                self.messages.append(ToolRun(last.tool_calls, (), None, self.model.takes).request())
+
+    def _exchange(self, request: ModelRequest | None = None) -> Generator[StreamEvent]:
+        """One request and its reply. Without a `request`, the results of tools, which are in `messages` already."""
+        messages = [*self.messages, *([request] if request else [])]
+        try:
+            meter = self._meter(messages)
+        except UsageLimitExceeded:
+            if not request:
+                self._limit_reached()
+            raise
+        settings = replace(self.settings, tools=definitions(self.tools)) if self.tools else self.settings
         partial = PartialResponse()
         reason: FinishReason = "interrupted"
         try:
-            with closing(with_retries(self.model, messages, self.settings)) as events:
+            with closing(with_retries(self.model, messages, settings)) as events:
                 for event in events:
                     partial.add(event)
                     yield event
@@ -141,7 +142,7 @@ class Conversation:
         finally:
             if partial.served_by:  # else nobody has begun to answer
                 response = partial.response(reason)
-                self.messages += [request, response]
+                self.messages += [request, response] if request else [response]
                 self.replies.append((partial.served_by, meter.used(response)))
 
     def ask(self, prompt: str | UserPromptPart, repairs: int = 1) -> Generator[StreamEvent]:
@@ -181,7 +182,8 @@ class Conversation:
 
     def take_back(self) -> list[ModelMessage]:
         """Remove the last prompt and its reply from `messages`, and return both; nothing where there is none."""
-        begin = max((at for at, one in enumerate(self.messages) if isinstance(one, ModelRequest)), default=0)
+        prompts = (at for at, one in enumerate(self.messages) if any(isinstance(p, UserPromptPart) for p in one.parts))
+        begin = max(prompts, default=0)
         taken = self.messages[begin:]
         del self.messages[begin:]
         return taken
@@ -195,7 +197,8 @@ class Conversation:
 
     def preview(self, prompt: str | UserPromptPart) -> HTTPRequest:
         """The request that `send` would send; sends nothing and keeps nothing."""
-        return self.model.preview([*self.messages, self._request(prompt)], self.settings)
+        settings = replace(self.settings, tools=definitions(self.tools)) if self.tools else self.settings
+        return self.model.preview([*self.messages, self._request(prompt)], settings)
 
     def _request(self, prompt: str | UserPromptPart) -> ModelRequest:
         first = not self.messages and self.system

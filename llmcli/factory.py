@@ -21,6 +21,7 @@ from llmcli.messages import ModelSettings
 from llmcli.models import FoundModel, Model, find_model
 from llmcli.providers.credentials import keys_in
 from llmcli.providers.endpoint import Cloud
+from llmcli.providers.lookup import FAMILIES
 from llmcli.secrets import public_address
 from llmcli.spelling import find_close
 from llmcli.usage import Usage, UsageLimits
@@ -35,6 +36,7 @@ __all__ = [
     "limits_of",
     "model_settings",
     "open_conversation",
+    "price_of",
     "shape_of",
     "text_of",
     "wants_session",
@@ -79,7 +81,7 @@ def open_conversation(config: Config, model_name: str, console: Console, *, lazy
         settings=model_settings(config, shape),
         system=text_of(system, "--system", console.stdin) if system else None,
         limits=limits_of(config),
-        price=_price(config),
+        price=price_of(config),
     )
     conversation.shape = shape
     return conversation
@@ -137,6 +139,7 @@ def model_settings(config: Config, shape: Shape | None = None) -> ModelSettings:
         timeout=settings.timeout,
         schema=shape.sent if shape else None,
         schema_name=shape.name if shape else "reply",
+        web=settings.web,
         retries=settings.retries,
         lenient=settings.lenient,
         extra=dict(map(_key_value, settings.option)),
@@ -151,6 +154,9 @@ def choose_model(config: Config, name: str, console: Console, *, lazy: bool = Fa
     """
     settings = config.settings
     names = config.chain(name)
+    for one in name.split(","):
+        if one.strip() in FAMILIES and one.strip() not in config.aliases:
+            console.stderr.line(f"note: {one.strip()} is {config.meaning(one.strip())}, the newest in the price list")
     if len(names) > 1 and (settings.base_url or settings.api_key_file):
         raise UserError("--base-url and --api-key-file apply to one model, not to a chain")
     key = None
@@ -225,7 +231,9 @@ def limits_of(config: Config) -> Budget:
     return Budget(usage, one.max_cost, one.allow_unknown_cost)
 
 
-def _price(config: Config) -> Price:
+def price_of(config: Config) -> Price:
+    """The function that gives the USD for a usage; it loads the price list when it is first called."""
+
     def price(model: str, usage: Usage) -> float | None:
         from llmcli.providers.prices import cost_of
 

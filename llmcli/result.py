@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from llmcli import __version__
+from llmcli.calls import Calls
 from llmcli.errors import FallbackExceptionGroup, Interrupted, LlmcliError, ProviderError
-from llmcli.messages import AttemptFailed, ModelResponse, StreamEvent, TextDelta
+from llmcli.messages import AttemptFailed, ModelMessage, ModelResponse, StreamEvent, TextDelta
 from llmcli.secrets import Secrets
 from llmcli.usage import Usage
 
@@ -42,6 +43,10 @@ class Result:
     """The reply as JSON, where it fits the schema that was asked for."""
     earlier: list[ModelResponse] = field(default_factory=list)
     """Whole replies of the same turn that another request followed."""
+    messages: list[ModelMessage] = field(default_factory=list)
+    """The whole conversation, with the turn at its end."""
+    calls: Calls = field(default_factory=Calls)
+    """The tool calls of the turn."""
     conversation_id: str | None = None
     first_text_s: float | None = None
     """Seconds from the start to the first text."""
@@ -57,7 +62,8 @@ class Result:
         return self.error.exit_code if self.error else 0
 
     def note(self, event: StreamEvent) -> None:
-        """Record the time of the first text, and the requests that failed."""
+        """Record the time of the first text, the tool calls, and the requests that failed."""
+        self.calls.note(event)
         if isinstance(event, TextDelta):
             if self.first_text_s is None:
                 self.first_text_s = time.monotonic() - self._started
@@ -90,11 +96,21 @@ class Result:
         known = [cost for cost in costs if cost is not None]
         return sum(known) if known and len(known) == len(costs) else None
 
+    @property
+    def sources(self) -> list[dict[str, str | None]]:
+        """The pages and documents that the reply cites, each URL once, in order: `url` and `title`."""
+        replies = [*self.earlier, *([self.response] if self.response else [])]
+        found = {part.url: part.title or None for response in replies for part in response.sources}
+        return [{"url": url, "title": title} for url, title in found.items()]
+
     def as_json(self) -> dict[str, Any]:
         """The object of `--format json`; see `docs/reply.schema.json`."""
         response = self.response
         usage = self.usage
         unanswered = "interrupted" if isinstance(self.error, Interrupted) else "error"
+        finish = response.finish_reason if response else unanswered
+        if finish == "tool_call" and self.error and self.calls.as_json():  # the step after it did not begin
+            finish = unanswered
         return {
             "format_version": FORMAT_VERSION,
             "version": __version__,
@@ -107,7 +123,7 @@ class Result:
             "text": response.text if response else "",
             "thinking": response.thinking if response else None,
             "data": self.data,
-            "finish_reason": response.finish_reason if response else unanswered,
+            "finish_reason": finish,
             "usage": {
                 "requests": usage.requests,
                 "request_tokens": usage.request_tokens,
@@ -120,10 +136,16 @@ class Result:
             "conversation_id": self.conversation_id,
             "first_text_s": _rounded(self.first_text_s),
             "duration_s": _rounded(self.duration_s),
-            "sources": [],
-            "tool_calls": [],
+            "sources": self.sources,
+            "tool_calls": self.calls.as_json(),
+            "messages": self._messages(),
             "error": self._told(self.error) if self.error else None,
         }
+
+    def _messages(self) -> list[Any]:
+        from llmcli.message_json import dumped
+
+        return [dumped(one) for one in self.messages]
 
     def _told(self, error: LlmcliError) -> dict[str, Any]:
         return {

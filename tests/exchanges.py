@@ -164,8 +164,9 @@ def _expect_chat(events: list[dict[str, Any]], *, whole: bool) -> Expected:
                 expected.thinking += plain if isinstance(plain, str) else "".join(details)
                 words += [choice["finish_reason"]] if choice.get("finish_reason") else []
     if content.lstrip().startswith("<think>"):
-        thought_text, _, content = content.lstrip().removeprefix("<think>").partition("</think>")
+        thought_text, closed, content = content.lstrip().removeprefix("<think>").partition("</think>")
         expected.thinking += thought_text
+        content = content if closed or words != ["stop"] else thought_text
     expected.text = content
     if error:
         return _failed(error, expected)

@@ -7,7 +7,21 @@ from wcwidth import wcwidth
 
 
 class _Screen(pyte.HistoryScreen):
-    """Wraps a wide character that meets the last column, as real terminals do and pyte does not."""
+    """Does two things as real terminals do and pyte does not.
+
+    A wide character that meets the last column is wrapped. Erasing all below the upper left corner, which is the whole
+    screen, keeps it in the scrollback, as tmux does.
+    """
+
+    def erase_in_display(self, how: int = 0, *args: object, **more: object) -> None:
+        """See `pyte.Screen.erase_in_display`."""
+        if how == 0 and self.cursor.x == self.cursor.y == 0:
+            filled = [y for y in range(self.lines) if self.display[y].strip()]
+            for _ in range(filled[-1] + 1 if filled else 0):
+                self.cursor.y = self.lines - 1
+                self.index()
+            self.cursor.y = 0
+        super().erase_in_display(how, *args, **more)
 
     def draw(self, data: str) -> None:
         if data.isascii():

@@ -26,15 +26,16 @@ FLOORS = (
     ("llmcli.__main__",),
     ("llmcli.cli",),
     ("llmcli.repl", "llmcli.batch", "llmcli.agent"),
-    ("llmcli.turn",),
-    ("llmcli.factory", "llmcli.hints", "llmcli.local_setup", "llmcli.permission"),
+    ("llmcli.turn", "llmcli.doctor"),
+    ("llmcli.saving",),
+    ("llmcli.factory", "llmcli.toolbox", "llmcli.hints", "llmcli.local_setup", "llmcli.permission"),
     ("llmcli.confirm",),
     ("llmcli.console",),
     (
         *("llmcli.conversation", "llmcli.attachments", "llmcli.template", "llmcli.render"),
         *("llmcli.tools", "llmcli.store"),
     ),
-    ("llmcli.budget", "llmcli.inputs"),
+    ("llmcli.budget", "llmcli.inputs", "llmcli.tool_loop"),
     ("llmcli.models.fallback", "llmcli.models.lazy"),
     ("llmcli.models.retry",),
     ("llmcli.models.responses", "llmcli.models.vertex", "llmcli.models.local"),
@@ -42,16 +43,22 @@ FLOORS = (
         *("llmcli.models.chat", "llmcli.models.anthropic", "llmcli.models.gemini", "llmcli.models.cohere"),
         *("llmcli.models.bedrock", "llmcli.models.test"),
     ),
+    ("llmcli.models.reasoning_details", "llmcli.models.converse_blocks"),
     ("llmcli.models.http",),
     ("llmcli.models.local_process", "llmcli.models.local_engine", "llmcli.models.local_pull"),
     ("llmcli.models.local_files",),
-    ("llmcli.models.event_builder", "llmcli.models.gguf", "llmcli.models.claude", "llmcli.models.counts"),
+    (
+        *("llmcli.models.event_builder", "llmcli.models.gguf", "llmcli.models.claude", "llmcli.models.counts"),
+        *("llmcli.models.strict_schema", "llmcli.models.turns"),
+    ),
     ("llmcli.models",),
     ("llmcli.result", "llmcli.verdict", "llmcli.config"),
+    ("llmcli.calls",),
     ("llmcli.providers",),
-    ("llmcli.history",),
+    ("llmcli.history", "llmcli.partial_response"),
     ("llmcli.message_json",),
     ("llmcli.messages",),
+    ("llmcli.parts",),
     ("llmcli.usage", "llmcli.schema", "llmcli.signals"),
     ("llmcli.errors", "llmcli.secrets", "llmcli.paths", "llmcli.spelling"),
     ("llmcli",),
@@ -150,7 +157,7 @@ def test_a_provider_loads_only_its_own_sdk(name: str, provider: FakeProvider, mo
     provider.answer(whole.read_bytes(), content_type="application/json")
     packages = loaded("-m", f"{name}:m", "hi")
     assert packages & {"openai", "anthropic", "boto3", "botocore"} == {SDK_OF[name]} - {None}
-    assert not packages & {"prompt_toolkit", "sqlite3", "google.auth", "rich"}
+    assert not packages & {"prompt_toolkit", "google.auth", "rich"}
 
 
 # Modules after one streamed reply: the order of magnitude counts.

@@ -82,9 +82,9 @@ def test_figures_are_those_of_the_price_list_and_tiered_ones_are_marked() -> Non
         info.id: info.get_prices(datetime.now(UTC))
         for info in get_snapshot().find_provider(None, "openai", None).models
     }
-    lines = llmcli("models", "openai").stdout.decode().splitlines()
+    lines = llmcli("models", "openai", "--all").stdout.decode().splitlines()
     cells = {line.split()[0].removeprefix("openai:"): line.split()[1:] for line in lines[1:]}
-    listed = {one[0]: one[2] for one in told(llmcli("models", "openai", "--json"))}
+    listed = {one[0]: one[2] for one in told(llmcli("models", "openai", "--all", "--json"))}
     kinds = set()
     for name, price in prices.items():
         if name in cells:

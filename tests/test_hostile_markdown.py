@@ -48,7 +48,8 @@ def test_what_is_nested_without_end_is_shown_in_a_pipe(openai: FakeProvider, nam
     openai.answer(chat_reply(DEEP[name]))
     result = llmcli("hi", "--format", "markdown")
     assert (result.code, result.stderr) == (0, "")
-    assert bare(result.stdout.decode()).replace("image", "") == bare(DEEP[name])
+    shown = re.sub("x+", "x", bare(result.stdout.decode()).replace("image", ""))  # an address is written once
+    assert shown == re.sub("x+", "x", bare(DEEP[name]))
 
 
 @pytest.mark.parametrize("name", ["emphasis", "lists in one line", "quotes"])
@@ -97,7 +98,7 @@ def test_code_that_would_take_for_ever_to_colour_is_shown_without(openai: FakePr
     result = llmcli("hi", "--format", "markdown", "--color", "--theme", "dark")
     assert (result.code, result.stderr) == (0, "")
     first, *lines, last = result.stdout.decode().splitlines()
-    assert (language in first, "```" in last) == (True, True)
+    assert (language in first, "──" in last) == (True, True)
     assert "\n".join(lines) == CODE[language].expandtabs(4).removesuffix("\n") + "\n" * CODE[language].endswith("\n")
 
 

@@ -78,7 +78,7 @@ def test_thinking_before_and_between_leaves_the_text_whole(openai: FakeProvider)
     openai.answer(sse(*(chat_chunk({kind: text}) for kind, text in said), chat_chunk(finish="stop")))
     with shown("--thinking") as screen:
         assert screen.end() == 0
-        assert [row for row in screen.rows if not row.startswith("hm")][-4:] == ["A", "━", "", "b c d"]
+        assert [row for row in screen.rows if not row.startswith("hm")][-5:] == ["A", "━", "", "b c", "d"]
 
 
 def test_a_dumb_terminal_gets_the_text_and_nothing_else(openai: FakeProvider) -> None:

@@ -56,7 +56,7 @@ def test_text_that_does_not_begin_with_think_is_untouched(text: str) -> None:
     [
         ("<think>a</think>\n\nb", "a", "\n\nb"),
         ("\n <think>a</think>b", "a", "b"),
-        ("<think>never closed", "never closed", ""),
+        ("<think>never closed", "never closed", "never closed"),
         ("<think></think>b", None, "b"),
         ("b <think>a</think>", None, "b <think>a</think>"),
         ("<think", None, "<think"),
@@ -71,7 +71,7 @@ def test_a_leading_think_block_is_split_off(text: str, thinking: str | None, ans
 def test_what_is_held_back_is_passed_on_before_an_error() -> None:
     reply = Reply("x:y")
     assert list(reply.text("<thi")) == []
-    assert list(reply.flush()) == [TextDelta("<thi")]
+    assert list(reply.flush())[-1] == TextDelta("<thi")
 
 
 def test_a_blank_line_parts_texts_with_something_else_between() -> None:
@@ -95,8 +95,12 @@ def test_how_it_ends() -> None:
     assert reason(marked) == "stop"
     marked.refused = True
     assert reason(marked) == "content_filter"
-    marked.tool_call("f")
-    assert reason(marked) == "tool_call"
+    marked.call(0, "f")
+    assert reason(marked) == "content_filter"  # the worst reason
+    called = Reply("x:y")
+    called.ended = True
+    called.call(0, "f")
+    assert reason(called) == "tool_call"
 
 
 def test_what_is_gathered_takes_the_memory_of_its_text() -> None:

@@ -164,3 +164,24 @@ def test_schema_from_a_file(openai: FakeProvider, tmp_path: Path) -> None:
     file.write_text(json.dumps(schema))
     openai.answer(chat_reply("{}"))
     assert llmcli("--schema", str(file), "--repair", "0", "hi").code == 9
+
+
+def test_messages_go_before_the_prompt_and_come_back_as_json(openai: FakeProvider, tmp_path: Path) -> None:
+    openai.answer(chat_reply("Hello."))
+    first = llmcli("--json", "-s", "Be brief.", "Hi").json
+    file = tmp_path / "messages.json"
+    file.write_text(json.dumps(first["messages"]))
+    second = llmcli("--json", "--messages", str(file), "And you?").json
+    said = [("system", "Be brief."), ("user", "Hi"), ("assistant", "Hello."), ("user", "And you?")]
+    assert [(turn["role"], turn["content"]) for turn in openai.requests[1].body["messages"]] == said
+    assert [one["kind"] for one in second["messages"]] == ["request", "response"] * 2
+    third = llmcli("--messages", "-", "Bye", stdin=json.dumps(second["messages"]).encode())
+    assert (third.code, len(openai.requests[2].body["messages"])) == (0, 6)
+
+
+def test_messages_that_are_none_are_wrong_use(openai: FakeProvider) -> None:
+    openai.answer(chat_reply("x"))
+    for text in (b"", b"{}", b'[{"kind": "x"}]', b"\xff", b"[[]]"):
+        assert llmcli("--messages", "-", "hi", stdin=text).code == 2
+    assert llmcli("--messages", "/no/such/file", "hi").code == 2
+    assert not openai.requests

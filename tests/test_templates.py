@@ -194,9 +194,7 @@ def test_shipped_prompt_files(openai: FakeProvider, monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no shebang")
 def test_shebang_makes_a_program(tmp_path: Path) -> None:
-    program = write(
-        tmp_path / "tr", f"#!{sys.executable} -mllmcli -t\n+++\nmodel = 'test:echo'\n+++\nDo: {{{{input}}}}\n"
-    )
+    program = write(tmp_path / "tr", "#!/usr/bin/env -S llmcli -t\n+++\nmodel = 'test:echo'\n+++\nDo: {{input}}\n")
     wrapper = write(tmp_path / "bin" / "llmcli", f'#!/bin/sh\nexec {sys.executable} -m llmcli "$@"\n')
     for one in (program, wrapper):
         one.chmod(0o755)

@@ -1,30 +1,88 @@
 """The config command: the settings in force and their sources, and where the settings file is."""
 
 import json
+import os
 from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
 
+from llmcli.cli.completion import complete_setting
 from llmcli.cli.typer_ext import QuickCommand, console_of, new_group
 from llmcli.config.load import Config, config_path, load_config
-from llmcli.config.settings import names
+from llmcli.config.settings import FIELDS, meta_of, names, variable
 from llmcli.render.columns import table
 from llmcli.secrets import public_address
 
-app = new_group("Settings: what is in force, and where it comes from.")
+app = new_group("Settings: what is in force, and where it comes from.", default="show")
+
+_Setting = Annotated[
+    str,
+    typer.Argument(metavar="NAME", help="A setting, or a place such as aliases.fast.", autocompletion=complete_setting),
+]
 
 
 @app.command("show", cls=QuickCommand)
 def show(ctx: typer.Context, json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """Every setting in force, and where it comes from."""
+    """Every setting in force, and where it comes from.
+
+    Example: llmcli config show --json
+    """
     console_of(ctx).stdout.write(settings_json() if json else settings_table())
 
 
 @app.command("path", cls=QuickCommand)
 def path(ctx: typer.Context) -> None:
-    """Where the settings file is, or would be."""
+    """Where the settings file is, or would be.
+
+    Example: cat "$(llmcli config path)"
+    """
     console_of(ctx).stdout.write(f"{config_path()}\n")
+
+
+@app.command("set", cls=QuickCommand, context_settings={"ignore_unknown_options": True})
+def set_(ctx: typer.Context, name: _Setting, value: Annotated[str, typer.Argument(metavar="VALUE")]) -> None:
+    """Set a setting in the settings file; comments and order stay.
+
+    Example: llmcli config set max_cost 0.5
+    """
+    from llmcli.config.write import set_value
+
+    path = config_path()
+    done = set_value(path, name, value)
+    console_of(ctx).stderr.line(f"{done} is set in {path}")
+    _say_what_goes_before(ctx, done)
+
+
+@app.command("unset", cls=QuickCommand)
+def unset(ctx: typer.Context, name: _Setting) -> None:
+    """Remove a setting from the settings file.
+
+    Example: llmcli config unset aliases.fast
+    """
+    from llmcli.config.write import unset_value
+
+    path = config_path()
+    console_of(ctx).stderr.line(f"{unset_value(path, name)} is no longer in {path}")
+
+
+@app.command("edit", cls=QuickCommand)
+def edit(ctx: typer.Context) -> None:
+    """Open the settings file in $VISUAL or $EDITOR; it is checked before it is written.
+
+    Example: EDITOR=nano llmcli config edit
+    """
+    from llmcli.config.edit import edit_file
+
+    changed = edit_file(config_path())
+    console_of(ctx).stderr.line(f"{config_path()} is {'written' if changed else 'as it was'}")
+
+
+def _say_what_goes_before(ctx: typer.Context, name: str) -> None:
+    """Tell where a variable of the environment hides the value that was set."""
+    setting = name.rpartition(".")[2]
+    if setting in FIELDS and meta_of(setting).env and os.environ.get(variable(setting)):
+        console_of(ctx).stderr.line(f"note: {variable(setting)} goes before it")
 
 
 def settings_json() -> str:

@@ -15,6 +15,7 @@ from llmcli.errors import ToolServerError, UserError
 from llmcli.inputs import read_text
 from llmcli.render.columns import table
 from llmcli.secrets import public_address
+from llmcli.toolbox import token_estimate
 from llmcli.tools.approval import hints_text
 from llmcli.tools.names_cache import keep_names
 from llmcli.tools.offer import known_servers, named_toolset
@@ -128,8 +129,6 @@ def _offered(console: Console, options: Mapping[str, Any], debug: bool) -> Any:
         log=console.stderr.line if debug else None,
         secrets=console.secrets.add,
     )
-    if toolset is None:
-        raise UserError("no server and no own command is named")
     with toolset:
         tools = toolset.tools()
         keep_names(toolset.titles())
@@ -179,8 +178,7 @@ def _tools_json(tools: Sequence[Tool]) -> str:
 
 
 def _tools_table(tools: Sequence[Tool], console: Console) -> str:
-    size = sum(len(json.dumps([one.name, one.description, dict(one.parameters)])) for one in tools)
-    console.stderr.line(f"note: the definitions take about {round(size / 4, -1):,.0f} tokens of every request")
+    console.stderr.line(f"note: the definitions take about {token_estimate(tools):,} tokens of every request")
     rows = [(one.title, one_line(one.description, 70), hints_text(one).partition(", says")[0]) for one in tools]
     return table(("tool", "description", "hints"), rows)
 

@@ -54,7 +54,8 @@ def settings_signature(which: Callable[[Meta], object], completions: Mapping[str
     for name in FIELDS:
         meta = meta_of(name)
         if which(meta) and (meta.flags or meta.metavar):
-            annotation: Any = Annotated[kind_of(name) | None, _parameter(meta, completions)]
+            kind = list[str] if name == "model" else kind_of(name)  # -m A -m B asks both
+            annotation: Any = Annotated[kind | None, _parameter(meta, completions)]
             found.append(inspect.Parameter(name, keyword, default=None, annotation=annotation))
     return inspect.Signature(found)
 

@@ -12,8 +12,8 @@ from llmcli.config.settings import FIELDS, Settings, default_of, flag, meta_of, 
 from llmcli.errors import SettingsError, UserError
 from llmcli.paths import config_folder
 from llmcli.providers.credentials import key_sources
-from llmcli.providers.lookup import split_chain
-from llmcli.providers.table import PROVIDERS, Provider
+from llmcli.providers.lookup import FAMILIES, split_chain, split_model
+from llmcli.providers.table import PROVIDERS, OwnPrice, Provider
 from llmcli.secrets import public_address
 
 if TYPE_CHECKING:
@@ -52,8 +52,18 @@ class Config:
 
     def chain(self, name: str) -> list[str]:
         """The models of a name: the members of a chain, which has commas, each alias replaced by what it stands for."""
-        members = [self.aliases.get(one, one.replace(",", "\\,")) for one in split_chain(name)]
+        members = [self.meaning(one) for one in split_chain(name)]
         return [one for member in members for one in split_chain(member)]
+
+    def meaning(self, word: str) -> str:
+        """What an alias, or the word of a family such as `sonnet`, stands for; any other name is itself."""
+        if word in self.aliases:
+            return self.aliases[word]
+        if word in FAMILIES:
+            from llmcli.providers.catalogue import newest_of_family
+
+            return newest_of_family(word) or word
+        return word.replace(",", "\\,")
 
     def model_name(self, environ: Mapping[str, str]) -> tuple[str, str | None]:
         """The model as it was asked for, and a line for the person where nobody chose it.
@@ -101,10 +111,12 @@ def load_config(
     file = _read(path)
     variables = _from_environ(environ)
     in_file = {**_top_level(file), **dict(file.defaults), **dict(file.limits)} if file else {}
+    in_file |= {f"privacy_{name}": value for name, value in file.privacy} if file else {}
     settings, sources = _in_force(
         (_given(options), "option"), (template or {}, "prompt file"), (variables, None), (in_file, str(path))
     )
-    rows = _connected(_rows(file.providers, path) if file else PROVIDERS, settings, sources, path)
+    rows = _priced(_rows(file.providers, path), file.prices, path) if file else PROVIDERS
+    rows = _connected(rows, settings, sources, path)
     if not file:
         return Config(path, settings, sources, rows)
     own = {name: _public(row.model_dump(exclude_none=True)) for name, row in file.providers.items()}
@@ -133,6 +145,10 @@ def _public(fields: Mapping[str, Any]) -> dict[str, Any]:
 def _given(options: Mapping[str, object]) -> dict[str, object]:
     """The options that were given: an option that may be repeated and was not is an empty list."""
     given = {name: value for name, value in options.items() if value is not None and value != []}
+    if isinstance(models := given.get("model"), list):  # -m may be repeated
+        given["model"] = models[0]
+        if len(models) > 1:
+            raise UserError("several models at once answer one prompt only", hint='llmcli -m A -m B "prompt"')
     if given.get("json"):
         given["format"] = "json"
     return given
@@ -221,6 +237,20 @@ def _rows(own: Mapping[str, ProviderSettings], path: Path) -> Mapping[str, Provi
             changes[setting] = (changes[setting], f"providers.{name}.{setting} in {path}")
         rows[name] = replace(row, **changes)
     return rows
+
+
+def _priced(rows: Mapping[str, Provider], prices: Mapping[str, Any], path: Path) -> Mapping[str, Provider]:
+    """The rows with the prices of the file, each named by its `provider:model`."""
+    found = dict(rows)
+    for name, price in prices.items():
+        try:
+            row, model = split_model(name, found)
+        except UserError as error:
+            raise SettingsError(f"{path}: prices.{name}: {error.message}", hint=error.hint) from None
+        found[row.name] = replace(
+            found[row.name], prices={**found[row.name].prices, model: OwnPrice(**price.model_dump())}
+        )
+    return found
 
 
 def _connected(

@@ -3,8 +3,8 @@
 import json
 import re
 import tomllib
-from collections.abc import Mapping
 import warnings
+from collections.abc import Mapping
 from functools import cache
 from typing import Annotated, Any, Literal
 
@@ -58,8 +58,8 @@ def _annotation(name: str) -> Any:
 
 def _model(title: str, which: list[str]) -> type[BaseModel]:
     fields: dict[str, Any] = {name: (_annotation(name), None) for name in which}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # `schema` is the name of a retired method of pydantic's
+    with warnings.catch_warnings():  # `schema` was a method of every model
+        warnings.filterwarnings("ignore", "Field name .* shadows", UserWarning)
         return create_model(title, __base__=_Strict, **fields)
 
 
@@ -72,6 +72,11 @@ def _in_table(table: str) -> list[str]:
 
 _Defaults = _model("Defaults", _in_table("defaults"))
 _Limits = _model("Limits", _in_table("limits"))
+_Privacy: type[BaseModel] = create_model(
+    "Privacy",
+    __base__=_Strict,
+    **{name.removeprefix("privacy_"): (_annotation(name), None) for name in _in_table("privacy")},  # type: ignore[call-overload]  # fields by name
+)
 Variables = _model("Variables", [name for name in FIELDS if meta_of(name).table is not None])
 """All settings as variables, where every value is text."""
 
@@ -128,15 +133,30 @@ class ToolSettings(_Strict):
     max_output: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
 
 
+_Usd = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
+
+
+class PriceSettings(_Strict):
+    """What a model costs; see `llmcli.providers.table.OwnPrice` for the fields."""
+
+    input: _Usd
+    output: _Usd
+    cache_read: _Usd | None = None
+    cache_write: _Usd | None = None
+    context: Annotated[int, Field(ge=1)] | None = None
+
+
 class _Tables(_Strict):
     """The tables that are not settings of one value."""
 
     aliases: dict[str, str] = {}
+    prices: dict[str, PriceSettings] = {}
     providers: dict[str, ProviderSettings] = {}
     mcp: dict[_Name, ServerSettings] = {}
     tools: dict[_Name, ToolSettings] = {}
     defaults: Any = None
     limits: Any = None
+    privacy: Any = None
 
 
 SettingsFile = create_model(
@@ -145,6 +165,7 @@ SettingsFile = create_model(
     **{name: (_annotation(name), None) for name in _in_table("")},  # type: ignore[call-overload]  # fields by name
     defaults=(_Defaults, _Defaults()),
     limits=(_Limits, _Limits()),
+    privacy=(_Privacy, _Privacy()),
 )
 """The whole file."""
 
@@ -178,7 +199,9 @@ _Value = Annotated[str, BeforeValidator(lambda value: str(value) if isinstance(v
 def _front_model() -> type[BaseModel]:
     model = _model("FrontMatter", [name for name in FIELDS if _in_front_matter(name)])
     more: dict[str, Any] = {"params": (dict[str, _Value], {})}
-    return create_model("FrontMatter", __base__=model, **more)
+    with warnings.catch_warnings():  # see `_model`
+        warnings.filterwarnings("ignore", "Field name .* shadows", UserWarning)
+        return create_model("FrontMatter", __base__=model, **more)
 
 
 def front_matter(text: str, name: str) -> tuple[dict[str, Any], dict[str, str]]:

@@ -12,11 +12,12 @@ from dataclasses import MISSING, Field, dataclass, fields
 from typing import Any, Literal, cast, get_args
 
 from llmcli.config.declare import Meta, given, setting
+from llmcli.config.saving_settings import SavingSettings
 from llmcli.messages import Effort
 
 __all__ = ["FIELDS", "SECTIONS", "Meta", "Settings", "default_of", "flag", "kind_of", "meta_of", "names", "variable"]
 
-SECTIONS = ("Prompt", "Reply", "Model", "Tools", "Connection", "Limits", "Other")
+SECTIONS = ("Prompt", "Reply", "Model", "Tools", "Connection", "Limits", "Saved conversations", "Other")
 """The sections of `--help`, in order."""
 
 Format = Literal["auto", "text", "markdown", "json", "ndjson"]
@@ -25,7 +26,7 @@ EditMode = Literal["emacs", "vi"]
 
 
 @dataclass(slots=True, kw_only=True)
-class Settings:
+class Settings(SavingSettings):
     """The values in force. Field types are those of the values; None means that no value is set."""
 
     prompt: Sequence[str] = given(
@@ -33,7 +34,8 @@ class Settings:
     )
     model: str | None = setting(
         None,
-        "Model to use. Separate several with commas to fall back to the next one on failure. Default: LLMCLI_MODEL, "
+        "Model to use. Separate several with commas to fall back to the next one on failure; give -m again to ask "
+        "another model at the same time. Default: LLMCLI_MODEL, "
         "the settings file, then the first provider with a key.",
         *("--model", "-m"),
         section="Prompt",
@@ -75,6 +77,15 @@ class Settings:
         "-a",
         section="Prompt",
         metavar="PATH_OR_URL",
+    )
+
+    messages: str | None = given(
+        None,
+        "JSON file with the messages before the prompt, as `messages` of --json. - is stdin.",
+        "--messages",
+        section="Prompt",
+        metavar="FILE",
+        chat=False,
     )
 
     format: Format = setting(
@@ -165,6 +176,9 @@ class Settings:
         section="Reply",
     )
 
+    web: bool = setting(
+        False, "Let the vendor's own web search run, where it has one.", "--web/--no-web", section="Model", env=False
+    )
     effort: Effort | None = setting(
         None, f"Reasoning effort: {', '.join(get_args(Effort))}.", "--effort", section="Model", metavar="LEVEL"
     )

@@ -16,7 +16,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import chain, groupby
-from typing import Any
+from operator import itemgetter
+from typing import Any, assert_never
 from urllib.parse import quote
 
 import httpx2
@@ -27,19 +28,44 @@ from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as AWSConnectionError
 
 from llmcli.errors import NetworkError, SettingsError
-from llmcli.messages import Attachment, FinishReason, ModelMessage, ModelSettings, StreamEvent, given
+from llmcli.messages import (
+    Attachment,
+    FinishReason,
+    ModelMessage,
+    ModelResponse,
+    ModelSettings,
+    OtherPart,
+    RetryPromptPart,
+    SourcePart,
+    StreamEvent,
+    SystemPromptPart,
+    TextPart,
+    ThinkingPart,
+    ToolCallPart,
+    ToolReturnPart,
+    UserPromptPart,
+    given,
+)
 from llmcli.models import claude
-from llmcli.models.counts import count, other_counts
+from llmcli.models import converse_blocks as converse
 from llmcli.models.event_builder import Reply
 from llmcli.models.http.aws_event_stream import Frame, frames
 from llmcli.models.http.backend import in_thread
 from llmcli.models.http.bounded import decoded
 from llmcli.models.http.http_model import HTTPModel, checked_region
 from llmcli.models.http.network_errors import network_errors
-from llmcli.models.http.protocol import system_prompt, turns
 from llmcli.models.http.provider_errors import provider_error
-from llmcli.models.http.sse import BODY, Event, events, no_reply
-from llmcli.usage import Usage
+from llmcli.models.http.sse import BODY, Event, events
+from llmcli.models.turns import (
+    WEB,
+    answered,
+    arguments,
+    block_id,
+    own_thoughts,
+    result_text,
+    schema_prompt,
+    system_prompt,
+)
 
 _FINISH: Mapping[str, FinishReason] = {
     "end_turn": "stop",
@@ -52,19 +78,6 @@ _FINISH: Mapping[str, FinishReason] = {
     "malformed_tool_use": "tool_call",
     "malformed_model_output": "error",
 }
-_MAPPED = frozenset(
-    [
-        "inputTokens",
-        "outputTokens",
-        "totalTokens",
-        "cacheReadInputTokens",
-        "cacheWriteInputTokens",
-        "cacheReadInputTokenCount",
-        "cacheWriteInputTokenCount",
-    ]
-)
-
-_TEXT = frozenset({"text", "citationsContent", "citation"})
 
 
 class ConverseProtocol(HTTPModel):
@@ -159,22 +172,32 @@ class ConverseProtocol(HTTPModel):
 
     def refused(self, settings: ModelSettings) -> Mapping[str, str]:
         """See `ProtocolModel.refused`."""
-        given = {"seed": settings.seed is not None, "user_id": settings.user_id is not None}
-        return {name: "the Converse API has no field for it" for name, is_given in given.items() if is_given}
+        fields = {"seed": settings.seed, "user_id": settings.user_id, "top_k": settings.top_k}
+        found = dict.fromkeys(given(fields), "the Converse API has no field for it")
+        return found | ({"web": f"the Converse API has no field for it; {WEB}"} if settings.web else {})
 
     def body(self, messages: Sequence[ModelMessage], settings: ModelSettings) -> dict[str, Any]:
         """See `ProtocolModel.body`."""
         body: dict[str, Any] = {
             "messages": [  # turns must alternate: what was said in a row becomes blocks of one
-                {"role": role, "content": [block for turn in row for block in self.blocks(turn["content"])]}
-                for role, row in groupby(turns(messages, self.content, with_system=False), lambda turn: turn["role"])
+                {"role": role, "content": [block for _, blocks in row for block in blocks]}
+                for role, row in groupby(self._turns(messages), itemgetter(0))
             ]
         }
         documents = [block["document"] for turn in body["messages"] for block in turn["content"] if "document" in block]
         for number, document in enumerate(documents, 1):  # no two may have one name
             document["name"] += f" {number}"
-        if system := system_prompt(messages):
-            body["system"] = [{"text": system}]
+        system = [system_prompt(messages)]
+        by_field = "claude" in self.model and claude.takes_schema(self.model)
+        if settings.schema is not None:
+            if by_field:
+                body["outputConfig"] = {"textFormat": converse.text_format(settings.schema, settings.schema_name)}
+            else:
+                system.append(schema_prompt(settings.schema))
+        if told := "\n\n".join(filter(None, system)):
+            body["system"] = [{"text": told}]
+        if config := converse.tool_config(messages, settings):
+            body["toolConfig"] = config
         inference = {
             "maxTokens": settings.max_tokens,
             "temperature": settings.temperature,
@@ -188,6 +211,41 @@ class ConverseProtocol(HTTPModel):
         if asked := given(inference):
             body["inferenceConfig"] = asked
         return body
+
+    def _turns(self, messages: Sequence[ModelMessage]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+        """The history as roles and blocks; system prompts stand apart."""
+        for message in answered(messages):
+            if isinstance(message, ModelResponse):
+                if blocks := self._reply_blocks(message):
+                    yield "assistant", blocks
+                continue
+            for part in message.parts:
+                if isinstance(part, UserPromptPart):
+                    yield "user", self.blocks(self.content(part))
+                elif isinstance(part, RetryPromptPart) and part.tool_name is None:
+                    yield "user", [{"text": result_text(part)}]
+                elif isinstance(part, ToolReturnPart | RetryPromptPart):
+                    yield "user", [{"toolResult": converse.tool_result(part)}]
+                elif not isinstance(part, SystemPromptPart | OtherPart):
+                    assert_never(part)
+
+    def _reply_blocks(self, message: ModelResponse) -> list[dict[str, Any]]:
+        """A reply, with the reasoning that has Bedrock's own signature."""
+        own = own_thoughts(message, self.vendors())
+        blocks: list[dict[str, Any]] = []
+        for part in message.parts:
+            if isinstance(part, ThinkingPart):
+                if part in own and part.signature:
+                    blocks.append({"reasoningContent": converse.reasoning_block(part)})
+            elif isinstance(part, TextPart):
+                if part.content.strip():
+                    blocks.append({"text": part.content})
+            elif isinstance(part, ToolCallPart):
+                call = {"toolUseId": block_id(part.tool_call_id), "name": part.tool_name, "input": arguments(part)}
+                blocks.append({"toolUse": call})
+            elif not isinstance(part, SourcePart | OtherPart):
+                assert_never(part)
+        return blocks if any("reasoningContent" not in block for block in blocks) else []
 
     def attached(self, file: Attachment) -> dict[str, Any] | None:
         """See `ProtocolModel.attached`: nothing by its address; a document's name is short, and has few letters."""
@@ -235,23 +293,30 @@ class ConverseProtocol(HTTPModel):
 
     def read(self, events: Iterable[Event], reply: Reply) -> Iterator[StreamEvent]:
         """See `ProtocolModel.read`."""
+        signatures: list[str] = []  # pieces of the signature of the open block
         for name, data in events:
             if name.endswith("Exception") or name == "error" or data.get("error"):  # the last is a gateway's
                 raise provider_error(self.id, data.get("originalStatusCode"), {"code": name, **data}, secret=self.key)
             yield from reply.start()
+            index = str(data.get("contentBlockIndex"))
             if name == "contentBlockDelta":
-                yield from _block(data["delta"], reply)
+                yield from converse.content_block(data["delta"], index, signatures, reply)
                 continue
             if name == BODY:
-                yield from _document(self.id, data, reply)
+                yield from converse.whole_document(self.id, data, reply)
             elif name == "contentBlockStart":
                 start = data.get("start") or {}
                 if "toolUse" in start:
-                    _tool(start["toolUse"], reply)
+                    converse.tool_use(start["toolUse"], index, reply)
                 if start:
                     reply.part()
+                if "image" in start:
+                    yield from reply.file("image")
+            elif name == "contentBlockStop":
+                yield from converse.signature_end(signatures, reply)
+                yield from reply.call_end(index)
             if told := data.get("usage"):
-                yield from reply.usage(_usage(told))
+                yield from reply.usage(partial(converse.usage_of, told))
             if word := data.get("stopReason"):
                 reply.finished(_FINISH, word)
 
@@ -275,44 +340,3 @@ def _aws_errors(who: str) -> Iterator[None]:
         raise NetworkError(f"{who}: AWS credentials: {error}", hint=hint) from error
     except (BotoCoreError, ClientError, OSError, ValueError, KeyError) as error:
         raise SettingsError(f"{who}: AWS credentials: {error}", kind="credentials") from error
-
-
-def _document(who: str, data: Mapping[str, Any], reply: Reply) -> Iterator[StreamEvent]:
-    """The whole answer of /converse, where a stream was asked for."""
-    message = (data.get("output") or {}).get("message")
-    if message is None:
-        raise no_reply(who, "an answer without a message in it")
-    reply.ended = True
-    for block in message.get("content") or ():
-        if "toolUse" in block:
-            _tool(block["toolUse"], reply)
-        yield from _block(block, reply)
-
-
-def _block(block: Mapping[str, Any], reply: Reply) -> Iterator[StreamEvent]:
-    """A content block, or the piece of one that an event brings."""
-    if reasoning := block.get("reasoningContent"):
-        yield from reply.thinking((reasoning.get("reasoningText") or reasoning).get("text") or "")
-    if text := block.get("text"):
-        yield from reply.text(text)
-    for piece in (block.get("citationsContent") or {}).get("content") or ():
-        yield from reply.text(piece.get("text") or "")
-    if _TEXT.isdisjoint(block):
-        reply.part()
-
-
-def _tool(call: Mapping[str, Any], reply: Reply) -> None:
-    """A tool that runs at Amazon is no call for us (nova_grounding, nova_code_interpreter)."""
-    if call.get("type") != "server_tool_use":
-        reply.tool_call(call.get("name"))
-
-
-def _usage(told: Mapping[str, Any]) -> Usage:
-    """Usage of one reply. Bedrock counts cached input apart; its total includes it."""
-    read = count(told.get("cacheReadInputTokens", told.get("cacheReadInputTokenCount")))
-    written = count(told.get("cacheWriteInputTokens", told.get("cacheWriteInputTokenCount")))
-    fresh, response = count(told.get("inputTokens")), count(told.get("outputTokens"))
-    request = None if fresh is None else fresh + (read or 0) + (written or 0)
-    named = {"cached_tokens": read, "cache_write_tokens": written}
-    details = other_counts(told, _MAPPED) | given(named)
-    return Usage(1, request, response, count(told.get("totalTokens")), details or None)

@@ -10,6 +10,11 @@ _BUDGETED = re.compile(r"claude-(?:[123][.-]|[a-z]+-4(?:-[0-5])?(?:-\d{8}|-v\d|$
 _BUDGETS = {"minimal": 1024, "low": 2048, "medium": 8192, "high": 16384, "xhigh": 32000, "max": 48000}
 
 
+def takes_schema(model: str) -> bool:
+    """Whether the API holds the model to a JSON Schema: Opus 4.1, the 4-5 family, and later ones."""
+    return bool(re.search("opus-4-1|-4-5", model)) or not _BUDGETED.search(model)
+
+
 def most_tokens(model: str) -> int:
     """The known maximum of a model's reply, in tokens."""
     if "claude" not in model:

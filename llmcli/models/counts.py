@@ -24,10 +24,17 @@ def told_cost(usage: Mapping[str, Any]) -> float | None:
         told = told.get("total_cost") if told.get("currency", "USD") == "USD" else None
     if told is None and (ticks := count(usage.get("cost_in_usd_ticks"))):  # 0 is Azure's way of not telling
         return ticks / 1e10
-    if not isinstance(told, int | float) or not 0 <= told < 1e6:
-        return None
-    upstream = (usage.get("cost_details") or {}).get("upstream_inference_cost") if usage.get("is_byok") else None
-    return float(told + (upstream or 0))
+    cost = _usd(told)
+    if cost is None or not usage.get("is_byok"):
+        return cost
+    details = usage.get("cost_details")
+    upstream = _usd(details.get("upstream_inference_cost")) if isinstance(details, Mapping) else None
+    return cost + (upstream or 0.0)
+
+
+def _usd(value: object) -> float | None:
+    """An amount of money; None for what is none: text, true, negative, absurd, not a number."""
+    return float(cast(float, value)) if type(value) in (int, float) and 0 <= cast(float, value) < 1e6 else None
 
 
 def other_counts(usage: Mapping[str, object], known: frozenset[str]) -> dict[str, int]:

@@ -43,7 +43,7 @@ def with_retries(model: Model, messages: Sequence[ModelMessage], settings: Model
             return
         except ProviderError as error:
             error.model = error.model or model.id
-            wait = max(_back_off(attempt), error.retry_after or 0)
+            wait = max(back_off(attempt), error.retry_after or 0)
             if begun or attempt == retries or not error.is_passing or wait > LONGEST_WAIT_S:
                 raise
             what = f"{error.status} from {model.id}" if error.status else error.message
@@ -57,6 +57,6 @@ def has_content(event: StreamEvent) -> bool:
     return not isinstance(event, (Notice, Progress, AttemptFailed, ReplyStart, UsageUpdate))
 
 
-def _back_off(attempt: int) -> float:
+def back_off(attempt: int) -> float:
     """Half a second, doubled with each try up to eight, less a random part so that a crowd does not return as one."""
     return min(0.5 * 2.0**attempt, 8.0) * (1 - random.random() / 4)

@@ -22,6 +22,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
+from functools import partial
 
 from llmcli.errors import NetworkError, UserError
 from llmcli.messages import (
@@ -127,10 +128,10 @@ class TestModel(Model):
         if self.model == "midstream-error":
             raise provider_error(self.id, None, {"error": {"type": "overloaded_error", "message": "Overloaded"}})
         if self.model == "tool_call":
-            reply.tool_call("get_weather")
+            reply.call(0, "get_weather", '{"city": "Paris"}')
         reply.finish = None if self.model == "incomplete" else _FINISHES.get(self.model, "stop")
         if self.model != "unknown-usage":
-            yield from reply.usage(_estimate(messages, answer))
+            yield from reply.usage(partial(_estimate, messages, answer))
         yield from reply.end()
 
     def _pieces(self, messages: Sequence[ModelMessage]) -> Iterator[str]:

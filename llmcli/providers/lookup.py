@@ -13,13 +13,24 @@ from llmcli.spelling import did_you_mean, find_close
 # Bare names that need no prefix (the reference documents' rule); anything else is asked to name its provider.
 _BARE_NAMES = {"gpt": "openai", "o1": "openai", "o3": "openai", "claude": "anthropic", "gemini": "google-gla"}
 
+BARE_STARTS = tuple(_BARE_NAMES)
+"""How the names begin that need no provider."""
+
+_CLAUDE, _GEMINI, _GPT = r"claude-{}-(\d+)(?:-(\d+))?", r"gemini-(\d+)(?:\.(\d+))?-{}", r"gpt-(\d+)(?:\.(\d+))?-{}"
+FAMILIES = {
+    **{word: ("anthropic", _CLAUDE.format(word)) for word in ("haiku", "sonnet", "opus", "fable", "mythos")},
+    **{word: ("google-gla", _GEMINI.format(word)) for word in ("flash", "flash-lite")},
+    **{word: ("openai", _GPT.format(word)) for word in ("luna", "sol", "terra", "astra")},
+}
+"""Each word that stands for the newest model of a family: its provider, and the names of its models with a version."""
+
 
 # What a suffix of an OpenAI-family prefix forces.
 _FORCED = {"-chat": "openai", "-responses": "openai-responses"}
 
 
 # Words for whole families of models, which are suggested before providers that are spelled alike.
-_FAMILIES = ("claude", "sonnet", "haiku", "opus", "flash", "gemini", "mistral", "grok", "llama", "qwen", "command")
+_FAMILIES = ("claude", "sonnet", "haiku", "opus", "flash", "gemini", "grok", "llama", "qwen", "command")
 
 
 # Providers that are no more, and what to say of them.
@@ -99,3 +110,9 @@ def models_like(incomplete: str, rows: Mapping[str, Provider]) -> list[str]:
         for full in (f"{name}:", *(f"{name}:{model}" for model in row.models))
         if full.startswith(incomplete) and (full != incomplete or not row.models)
     ]
+
+
+def provider_names(rows: Mapping[str, Provider]) -> list[str]:
+    """Every prefix that `find_provider` takes: names and aliases, with the suffixes that force a protocol."""
+    suffixes = {row.name: (*_FORCED,) if row.protocol in _FORCED.values() else () for row in rows.values()}
+    return [name + suffix for row in rows.values() for name in row.names for suffix in ("", *suffixes[row.name])]

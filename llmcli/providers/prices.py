@@ -1,19 +1,20 @@
-"""Which models are known without asking anybody, with their context windows and what they cost, as far as known.
+"""Known models with their context windows and prices, and the cost of a usage.
 
-The figures come from genai-prices, a list that is part of that package: nothing is fetched, and what it says of money
-is an estimate. It takes a fifth of a second to load, so it is imported where it is asked.
+The figures come from the price list of genai-prices, which takes a fifth of a second to load, and from `[prices]` in
+the settings file, which go before it. Costs are estimates where the provider does not tell them.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from llmcli.providers.lookup import split_model
+from llmcli.providers.price_list import price_list
 from llmcli.providers.table import PROVIDERS, Provider
 from llmcli.usage import Usage
 
@@ -28,7 +29,7 @@ class KnownModel:
     """A model of a provider, None for what is not known.
 
     The window is in tokens, the prices in USD per million tokens; where they are `tiered`, they rise with the length
-    of the prompt, and the lowest ones stand here.
+    of the prompt, the lowest ones stand here, and the highest behind them.
     """
 
     provider: str
@@ -37,25 +38,23 @@ class KnownModel:
     input_usd: Decimal | None = None
     output_usd: Decimal | None = None
     tiered: bool = False
+    highest_input_usd: Decimal | None = None
+    highest_output_usd: Decimal | None = None
 
 
 def load_prices() -> None:
     """Load the list, so that who asks later need not wait; any thread may."""
-    from genai_prices.data_snapshot import get_snapshot
-
-    get_snapshot()
+    price_list()
 
 
 def known_models(row: Provider) -> list[KnownModel]:
     """The models that the row names, its default first, then those that the price list has besides."""
-    from genai_prices.data_snapshot import get_snapshot
-
     now = datetime.now(UTC)
-    snapshot = get_snapshot()
+    snapshot = price_list()
     try:
         priced = snapshot.find_provider(None, row.price_id or row.name, None)
     except LookupError:
-        return [KnownModel(row.name, name) for name in row.models]
+        return [_with_own_price(row, KnownModel(row.name, name)) for name in dict.fromkeys((*row.models, *row.prices))]
     own = {name: priced.find_model(name, all_providers=snapshot.providers) for name in row.models}
     # Where the row spells a model otherwise than the price list does, the row's spelling stands alone.
     told = {info.id for info in own.values() if info}
@@ -64,7 +63,9 @@ def known_models(row: Provider) -> list[KnownModel]:
         for info in priced.models
         if not info.deprecated and info.id not in told and not _is_foreign(row, info) and (name := _name(info))
     }
-    return [_with_figures(row, name, info, now) for name, info in (own | rest).items()]
+    priced_here: dict[str, ModelInfo | None] = dict.fromkeys(row.prices)
+    found = {**own, **{name: info for name, info in priced_here.items() if name not in own | rest}, **rest}
+    return [_with_own_price(row, _with_figures(row, name, info, now)) for name, info in found.items()]
 
 
 def cost_of(model: str, usage: Usage, rows: Mapping[str, Provider] = PROVIDERS) -> float | None:
@@ -79,29 +80,54 @@ def cost_of(model: str, usage: Usage, rows: Mapping[str, Provider] = PROVIDERS) 
         return 0.0
     if usage.request_tokens is None or usage.response_tokens is None:
         return None
+    provider = row.price_id or row.name
+    fee = _search_fee(provider, usage)
+    if fee is None:
+        return None
+    if own := row.prices.get(name):
+        cost = own.cost(usage)
+        return None if cost is None else cost + fee
+    if not _is_listed(provider, row):
+        return None
     from genai_prices import Usage as Counts
-    from genai_prices import calc_price
 
     details = usage.details or {}
     counts = Counts(
-        input_tokens=usage.request_tokens,
-        output_tokens=usage.response_tokens,
+        input_tokens=details.get("billed_input_tokens", usage.request_tokens),
+        output_tokens=details.get("billed_output_tokens", usage.response_tokens),
+        input_audio_tokens=details.get("audio_input_tokens"),
+        input_video_tokens=details.get("video_input_tokens"),
+        input_image_tokens=details.get("image_input_tokens"),
+        output_audio_tokens=details.get("audio_output_tokens"),
         cache_read_tokens=details.get("cached_tokens"),
         cache_write_tokens=details.get("cache_write_tokens"),
     )
     try:
-        return float(calc_price(counts, name, provider_id=row.price_id or row.name).total_price)
+        return float(price_list().calc(counts, name, provider, None, None).total_price) + fee
     except (LookupError, ValueError):  # not in the list, or counts that contradict each other
         return None
 
 
+def _is_listed(provider: str, row: Provider) -> bool:
+    """Whether the price list means this provider: it finds `openai` in any name that contains the word."""
+    built_in = row.name in PROVIDERS or row.price_id is not None
+    return built_in or any(one.id == provider for one in price_list().providers)
+
+
+def _search_fee(provider: str, usage: Usage) -> float | None:
+    """The USD for web searches of the vendor; None where there were some, and their price is not known."""
+    searches = (usage.details or {}).get("web_search_requests", 0)
+    price = {"anthropic": 0.01, "openai": 0.01}.get(provider)  # USD for one, by the vendors' price lists
+    return 0.0 if not searches else None if price is None else searches * price
+
+
 def context_window(model: str, rows: Mapping[str, Provider] = PROVIDERS) -> int | None:
     """The tokens that `provider:model` can hold; None where the price list does not tell."""
-    from genai_prices.data_snapshot import get_snapshot
-
     row, name = split_model(model, rows)
+    if (own := row.prices.get(name)) and own.context:
+        return own.context
     try:
-        _, info = get_snapshot().find_provider_model(name, None, row.price_id or row.name, None)
+        _, info = price_list().find_provider_model(name, None, row.price_id or row.name, None)
     except LookupError:
         return None
     return info.context_window
@@ -110,10 +136,30 @@ def context_window(model: str, rows: Mapping[str, Provider] = PROVIDERS) -> int 
 def _with_figures(row: Provider, name: str, info: ModelInfo | None, now: datetime) -> KnownModel:
     if info is None:
         return KnownModel(row.name, name)
+    from genai_prices.types import TieredPrices
+
     price = info.get_prices(now)
     told = [price.input_mtok, price.output_mtok]
     first, second = (value if value is None or isinstance(value, Decimal) else value.base for value in told)
-    return KnownModel(row.name, name, info.context_window, first, second, told != [first, second])
+    highest = [
+        max(tier.price for tier in one.tiers) if isinstance(one, TieredPrices) and one.tiers else None for one in told
+    ]
+    return KnownModel(row.name, name, info.context_window, first, second, told != [first, second], *highest)
+
+
+def _with_own_price(row: Provider, known: KnownModel) -> KnownModel:
+    """The model with what the settings file says of its price and its window."""
+    own = row.prices.get(known.model)
+    if own is None:
+        return known
+    prices = Decimal(str(own.input)), Decimal(str(own.output))
+    return replace(
+        known,
+        input_usd=prices[0],
+        output_usd=prices[1],
+        tiered=False,
+        context_window=own.context or known.context_window,
+    )
 
 
 def _is_foreign(row: Provider, info: ModelInfo) -> bool:

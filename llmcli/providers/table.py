@@ -6,11 +6,43 @@ One row is one vendor; a vendor that speaks a known protocol needs nothing else.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from llmcli.usage import Usage
 
 __all__ = [
     "PROVIDERS",
+    "OwnPrice",
     "Provider",
 ]
+
+
+@dataclass(slots=True)
+class OwnPrice:
+    """What a model costs by the settings file, in USD per million tokens."""
+
+    input: float
+    """Of the tokens of a request that no cache held."""
+    output: float
+    """Of the tokens of a reply."""
+    cache_read: float | None = None
+    """Of tokens that a cache held; None: as `input`."""
+    cache_write: float | None = None
+    """Of tokens that were written to a cache; None: as `input`."""
+    context: int | None = None
+    """The context window in tokens; None: not known."""
+
+    def cost(self, usage: Usage) -> float | None:
+        """USD for a usage; None where the provider did not tell the tokens in and out."""
+        if usage.request_tokens is None or usage.response_tokens is None:
+            return None
+        details = usage.details or {}
+        read, written = details.get("cached_tokens") or 0, details.get("cache_write_tokens") or 0
+        fresh = max(usage.request_tokens - read - written, 0)
+        usd = fresh * self.input + usage.response_tokens * self.output
+        usd += read * (self.input if self.cache_read is None else self.cache_read)
+        usd += written * (self.input if self.cache_write is None else self.cache_write)
+        return usd / 1e6
 
 
 @dataclass(slots=True)
@@ -49,6 +81,14 @@ class Provider:
     """Field of the request body for the effort; a dot nests."""
     user_field: str | None = "user"
     """Field of the request body for the end user; None: the API has none."""
+    top_k_field: str | None = None
+    """Field of the request body for `top_k`; None: the API has none."""
+    schema_mode: Literal["json_schema", "json_object", "none"] = "json_schema"
+    """What the provider does with a JSON Schema: enforces it, enforces JSON only, or neither."""
+    call_id_length: int | None = None
+    """The length of a tool call's id, in letters and digits, where no other is taken."""
+    web: Literal["tool", "plugin", "always"] | None = None
+    """How the provider's own web search is switched on; None: it has none."""
     stream_usage: bool = True
     """Usage in streams must be requested."""
     env_headers: Mapping[str, str] = field(default_factory=dict)
@@ -69,6 +109,8 @@ class Provider:
     """Variables that show that the other login is available."""
     settings_url: str = ""
     """The base URL that the settings file gives it."""
+    prices: Mapping[str, OwnPrice] = field(default_factory=dict)
+    """Prices that the settings file gives, by model; they go before the price list."""
     proxy: tuple[str, str] | None = None
     """The proxy to use, and the option or setting that named it; None: HTTPS_PROXY and its like."""
     ca_file: tuple[str, str] | None = None
@@ -103,6 +145,7 @@ _OPENAI = Provider(
     models=("gpt-6-luna", "gpt-6-sol", "gpt-6-astra", "gpt-6.1-sol", "gpt-6.1-terra"),
     base_url_env=("OPENAI_BASE_URL",),
     home_protocol="openai-responses",
+    web="tool",
     compatible=True,
     max_tokens_field="max_completion_tokens",
     env_headers={"OpenAI-Organization": "OPENAI_ORG_ID", "OpenAI-Project": "OPENAI_PROJECT_ID"},
@@ -135,6 +178,8 @@ _OPENROUTER = Provider(
     ("OPENROUTER_API_KEY",),
     models=("openai/gpt-6-luna", "anthropic/claude-haiku-5.5", "~openai/gpt-latest", "~x-ai/grok-latest"),
     effort_field="reasoning.effort",
+    top_k_field="top_k",
+    web="plugin",
     env_headers={"HTTP-Referer": "OPENROUTER_APP_URL", "X-Title": "OPENROUTER_APP_TITLE"},
 )
 # It sends usage unasked, and refuses fields that it does not know (docs.mistral.ai, recordings of 2026).
@@ -145,6 +190,7 @@ _MISTRAL = Provider(
     ("MISTRAL_API_KEY",),
     models=("mistral-small-latest", "mistral-medium-latest", "mistral-large-latest"),
     seed_field="random_seed",
+    call_id_length=9,
     user_field=None,
     stream_usage=False,
 )
@@ -230,7 +276,11 @@ _ROWS = (
     _LOCAL,
     Provider("test", "test", models=("test", "echo", "markdown", "thinking", "slow", "cut", "error-429")),
     _chat(
-        "alibaba", "https://dashscope-intl.aliyuncs.com/compatible-mode/v1", ("ALIBABA_API_KEY", "DASHSCOPE_API_KEY")
+        "alibaba",
+        "https://dashscope-intl.aliyuncs.com/compatible-mode/v1",
+        ("ALIBABA_API_KEY", "DASHSCOPE_API_KEY"),
+        schema_mode="json_object",
+        top_k_field="top_k",
     ),
     _chat("cerebras", "https://api.cerebras.ai/v1", ("CEREBRAS_API_KEY",), ("gpt-oss-120b",)),
     _chat("crusoe", "https://api.inference.crusoecloud.com/v1", ("CRUSOE_API_KEY",)),
@@ -239,12 +289,14 @@ _ROWS = (
         "https://api.deepseek.com",
         ("DEEPSEEK_API_KEY",),
         ("deepseek-flash", "deepseek-v4-pro"),
+        schema_mode="json_object",
     ),
     _chat(
         "fireworks",
         "https://api.fireworks.ai/inference/v1",
         ("FIREWORKS_API_KEY",),
         ("accounts/fireworks/models/minimax-m3", "accounts/fireworks/models/qwen3p8-max"),
+        top_k_field="top_k",
     ),
     _GROQ,
     _chat("heroku", "https://us.inference.heroku.com/v1", ("HEROKU_INFERENCE_KEY",)),
@@ -256,6 +308,7 @@ _ROWS = (
         ("LMSTUDIO_API_KEY",),
         key_optional=True,
         start_hint="start its server with `lms server start`",
+        top_k_field="top_k",
     ),
     _MISTRAL,
     _chat(
@@ -265,7 +318,13 @@ _ROWS = (
         ("kimi-k3", "kimi-k3.1-pro"),
     ),
     _chat("nebius", "https://api.tokenfactory.nebius.com/v1", ("NEBIUS_API_KEY",)),
-    _chat("novita", "https://api.novita.ai/openai/v1", ("NOVITA_API_KEY",), ("zai-org/glm-5.3-flash",)),
+    _chat(
+        "novita",
+        "https://api.novita.ai/openai/v1",
+        ("NOVITA_API_KEY",),
+        ("zai-org/glm-5.3-flash",),
+        top_k_field="top_k",
+    ),
     _OLLAMA,
     _OPENROUTER,
     _chat(
@@ -280,13 +339,15 @@ _ROWS = (
         "https://api.perplexity.ai/v1",
         ("PERPLEXITY_API_KEY", "PPLX_API_KEY"),
         models=("perplexity/sonar", "perplexity/sonar-pro"),
+        web="always",
     ),
-    _chat("sambanova", "https://api.sambanova.ai/v1", ("SAMBANOVA_API_KEY",)),
+    _chat("sambanova", "https://api.sambanova.ai/v1", ("SAMBANOVA_API_KEY",), top_k_field="top_k"),
     _chat(
         "together",
         "https://api.together.xyz/v1",
         ("TOGETHER_API_KEY",),
         ("zai-org/GLM-5.3-Flash", "zai-org/GLM-5.3"),
+        top_k_field="top_k",
     ),
     _chat("vercel", "https://ai-gateway.vercel.sh/v1", ("VERCEL_AI_GATEWAY_API_KEY",), ("openai/gpt-6-luna",)),
     _chat(
@@ -296,6 +357,7 @@ _ROWS = (
         base_url_env=("VLLM_BASE_URL",),
         key_optional=True,
         start_hint="start it with `vllm serve {model}`",
+        top_k_field="top_k",
     ),
     Provider(
         "xai",
@@ -305,8 +367,11 @@ _ROWS = (
         ("grok",),
         ("grok-4.7", "grok-4.3"),
         price_id="x-ai",
+        web="tool",
     ),
-    _chat("zai", "https://api.z.ai/api/paas/v4", ("ZAI_API_KEY",), ("glm-5.3-flash", "glm-5.3")),
+    _chat(
+        "zai", "https://api.z.ai/api/paas/v4", ("ZAI_API_KEY",), ("glm-5.3-flash", "glm-5.3"), schema_mode="json_object"
+    ),
 )
 
 PROVIDERS: Mapping[str, Provider] = {row.name: row for row in _ROWS}

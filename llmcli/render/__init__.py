@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Protocol
 
+from llmcli.calls import Calls
 from llmcli.config.settings import Settings
 from llmcli.messages import AttemptFailed, Notice, Repair, StreamEvent
 from llmcli.render.jsonl import JSONRenderer, NDJSONRenderer
@@ -45,27 +46,42 @@ class Renderer(Protocol):
         """
 
 
-def make_renderer(settings: Settings, model: str, console: Console, *, partial: bool = False) -> Renderer:
+def make_renderer(
+    settings: Settings, model: str, console: Console, *, partial: bool = False, calls: Calls | None = None
+) -> Renderer:
     """The renderer that the settings ask for; `model` is the name as the person gave it.
 
-    With `partial`, stdout gets what the verdict makes of the reply, and not its text.
+    With `partial`, stdout gets what the verdict makes of the reply, and not its text. With `calls`, tools are
+    offered: a terminal shows the text of every step, anything else gets that of the last one.
     """
     stdout = console.stdout
     if settings.format == "json":
         return JSONRenderer(stdout)
     if settings.format == "ndjson":
-        return NDJSONRenderer(stdout, model)
+        return NDJSONRenderer(stdout, model, calls)
     if settings.extract or partial:
         return PartRenderer(stdout, console.stderr)
     steered = stdout.is_terminal and os.environ.get("TERM") != "dumb"
-    at_once = not settings.stream
+    at_once = not settings.stream or (calls is not None and not stdout.is_terminal)
     if settings.format == "text" or (settings.format == "auto" and not steered):
-        return TextRenderer(stdout, at_once=at_once)
-    from llmcli.render.markdown.renderer import MarkdownRenderer, PageRenderer
-    from llmcli.render.markdown.theme import find_look
 
-    look = find_look(settings.theme, settings.color, terminal=steered)
-    return MarkdownRenderer(stdout, look) if steered and not at_once else PageRenderer(stdout, look)
+        def make() -> Renderer:
+            return TextRenderer(stdout, at_once=at_once)
+
+    else:
+        from llmcli.render.markdown.renderer import MarkdownRenderer, PageRenderer
+        from llmcli.render.markdown.theme import find_look
+
+        look = find_look(settings.theme, settings.color, terminal=steered)
+
+        def make() -> Renderer:
+            return MarkdownRenderer(stdout, look) if steered and not at_once else PageRenderer(stdout, look)
+
+    if calls is not None and stdout.is_terminal and not at_once:
+        from llmcli.render.steps import SteppedRenderer
+
+        return SteppedRenderer(make)
+    return make()
 
 
 def show(events: Iterable[StreamEvent], renderer: Renderer, aside: Aside, result: Result) -> None:

@@ -5,7 +5,19 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from llmcli.messages import AttemptFailed, Notice, Repair, StreamEvent, TextDelta, ThinkingDelta
+from llmcli.calls import Calls
+from llmcli.messages import (
+    AttemptFailed,
+    Notice,
+    Repair,
+    ReplyStart,
+    Source,
+    StreamEvent,
+    TextDelta,
+    ThinkingDelta,
+    ToolCall,
+    ToolResult,
+)
 from llmcli.render.streams import Stdout
 from llmcli.result import Result
 
@@ -30,27 +42,43 @@ class JSONRenderer:
 
 
 class NDJSONRenderer:
-    """`--format ndjson`: `start`, then `text`, `thinking` and `notice`, then `end` with the whole object."""
+    """`--format ndjson`: `start`, then `text`, `thinking` and `notice`, then `end` with the whole object.
+
+    With `calls`, tools are offered: lines have the number of their `step`, and there are `tool_call` and
+    `tool_result`.
+    """
 
     at_once = False
 
-    def __init__(self, stdout: Stdout, model: str) -> None:
+    def __init__(self, stdout: Stdout, model: str, calls: Calls | None = None) -> None:
         self._stdout = stdout
         self._seq = 0
-        self._more: dict[str, Any] = {}  # fields of each line of text
+        self._calls = calls
+        self._step_over = False
+        self._more: dict[str, Any] = {"step": 1} if calls else {}  # fields of each line of text
         self._write("start", {"model": model})
 
     def event(self, event: StreamEvent) -> None:
         """One line for what a reader can use at once."""
+        if self._calls and isinstance(event, ReplyStart) and self._step_over:
+            self._more["step"] += 1
+            self._step_over = False
         if isinstance(event, TextDelta):
             self._write("text", {"text": event.text, **self._more})
         elif isinstance(event, ThinkingDelta):
             self._write("thinking", {"text": event.text, **self._more})
         elif isinstance(event, Repair):
             self._write("notice", {"text": event.text})
-            self._more = {"attempt": event.attempt}
+            self._more["attempt"] = event.attempt
         elif isinstance(event, Notice | AttemptFailed):
             self._write("notice", {"text": event.text})
+        elif isinstance(event, Source):
+            self._write("source", {"url": event.part.url, "title": event.part.title or None})
+        elif isinstance(event, ToolCall) and self._calls:
+            self._write("tool_call", {**self._calls.call_fields(event), **self._more})
+        elif isinstance(event, ToolResult) and self._calls:
+            self._step_over = True
+            self._write("tool_result", {**self._calls.result_fields(event), **self._more})
 
     def pause(self) -> None:
         """See `Renderer.pause`."""

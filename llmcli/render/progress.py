@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
+from llmcli.calls import Calls
 from llmcli.messages import (
     AttemptFailed,
     Notice,
@@ -16,6 +17,8 @@ from llmcli.messages import (
     StreamEvent,
     TextDelta,
     ThinkingDelta,
+    ToolCall,
+    ToolResult,
     UsageUpdate,
 )
 from llmcli.render.duration import whole_seconds
@@ -45,13 +48,15 @@ class Aside:
     afterwards, where stderr is a terminal, and hides it elsewhere.
     """
 
-    def __init__(self, stderr: Stderr, *, thinking: bool | None) -> None:
+    def __init__(self, stderr: Stderr, *, thinking: bool | None, calls: Calls | None = None) -> None:
         self._stderr = stderr
+        self._calls = calls
         self._whole = thinking or (thinking is None and stderr.is_terminal and not stderr.is_live)
         self._folded = thinking is None and stderr.is_live
         self._live = LiveRows(stderr, self._rows)
         self._shown = False  # there may be live rows on the screen
         self._model = ""
+        self._tool_name = ""  # of the tool that is waited for
         self._doing = ""  # what it does until it answers
         self._since = 0.0  # when the wait began; the three below are on the same clock
         self._again_at = 0.0  # when the next try begins
@@ -90,6 +95,20 @@ class Aside:
             self._doing = event.text
         elif isinstance(event, ReplyStart):
             self._model, self._doing = event.served_by, ""
+        elif isinstance(event, ToolCall | ToolResult) and self._calls:
+            self._tool(event, reply, self._calls)
+
+    def _tool(self, event: ToolCall | ToolResult, reply: _Reply, calls: Calls) -> None:
+        """Show which tool is waited for, and a line for each result; then the model is waited for again."""
+        self._clear(part=True)
+        if isinstance(event, ToolResult):
+            reply.pause()
+            self._stderr.line(calls.line(event), dim=True)
+            self._tool_name = ""
+        else:
+            self._tool_name = calls.title(event.part.tool_name)
+        self._since = time.monotonic()
+        self._show()
 
     def _think(self, text: str, reply: _Reply) -> None:
         first = self._thinks_since is None
@@ -135,7 +154,8 @@ class Aside:
     def _rows(self, columns: int, height: int) -> list[str]:
         """What the live rows say now; called by the thread that draws them."""
         now, thinks_since = time.monotonic(), self._thinks_since
-        parts = [self._model, whole_seconds(now - self._since)]
+        tool = f"{self._tool_name}: {self._calls.progress}" if self._calls and self._calls.progress else self._tool_name
+        parts = [tool or self._model, whole_seconds(now - self._since)]
         if thinks_since is not None:
             parts[1:] = ["thinking", whole_seconds(now - thinks_since)]
         elif self._doing:

@@ -9,7 +9,9 @@ from collections.abc import Callable, Sequence
 __all__ = ["Region", "cells", "folded"]
 
 _ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\]8;[!-~]*\x1b\\")  # colours, moves and hyperlinks
-_ERASE_BELOW = "\x1b[J"
+# The row of the cursor first, then all below it: erasing below the upper left corner is, to tmux, clearing the screen,
+# and it keeps in the scrollback what it clears.
+_ERASE_BELOW = "\x1b[K\x1b[1B\x1b[J\x1b[1A"
 # A row that the terminal takes to be wider than we do is cut, not wrapped: else all later moves were a row too short.
 _NO_WRAP, _WRAP = "\x1b[?7l", "\x1b[?7h"
 
@@ -26,16 +28,20 @@ class Region:
         self._size = size
         self._drawn: list[str] = []
         self._columns = 0
+        self._complete = True  # no row is left out above the drawn ones
+        self._gone: list[str] = []  # first rows that a smaller terminal moved into its scrollback
 
     def draw(self, rows: Sequence[str], above: Sequence[str] = ()) -> None:
         """Show `rows` in the place of the ones before, and put `above` above them for good; one write, or none.
 
-        A row is a line's text with its colours, ended by nothing, at most as wide as the terminal. Of rows that do not
-        fit on the screen only the last are shown. Lines of `above` may be longer: the terminal wraps them, so that
-        they are copied as one line.
+        A row is a line's text with its colors, ended by nothing, at most as wide as the terminal. Of rows that do not
+        fit on the screen, or would not if it were half as wide, only the last are shown. Lines of `above` may be
+        longer: the terminal wraps them, so that they are copied as one line.
         """
         columns, height = self._size()
-        shown = list(rows[-max(1, height - 1) :])
+        above, rows = self._not_gone(above, rows, columns, height)
+        shown = _fitting(rows, columns, max(1, height - 1))
+        self._complete = len(shown) == len(rows)
         wanted = [*above, *shown]
         kept, stale = 0, self._height(columns)
         if columns == self._columns:
@@ -51,13 +57,31 @@ class Region:
         if frame:
             self._write(frame)
 
+    def _not_gone(
+        self, above: Sequence[str], rows: Sequence[str], columns: int, height: int
+    ) -> tuple[Sequence[str], Sequence[str]]:
+        """Without the first rows, where these are out of reach in the scrollback since the terminal became smaller."""
+        lost = len(self._drawn) - max(1, height - 1)
+        if lost > 0 and columns == self._columns and self._complete:
+            self._gone += self._drawn[:lost]
+            self._drawn = self._drawn[lost:]
+        count = len(self._gone)
+        if not count:
+            return above, rows
+        final = min(count, len(above))
+        if [*above[:final], *rows[: count - final]] != self._gone:
+            self._gone.clear()
+            return above, rows
+        del self._gone[:final]
+        return above[final:], rows[count - final :]
+
     def clear(self) -> None:
         """Take the rows off the screen."""
         self.draw(())
 
     def leave(self) -> None:
         """Keep what is drawn, and go on below it."""
-        self._drawn = []
+        self._drawn, self._gone = [], []
 
     def _kept(self, wanted: Sequence[str], for_good: int) -> int:
         """How many rows from the first on stand on the screen as they shall; the first ones will stay for good."""
@@ -71,6 +95,16 @@ class Region:
         if columns >= self._columns:
             return len(self._drawn)
         return sum(_wrapped(row, self._columns, columns) for row in self._drawn)
+
+
+def _fitting(rows: Sequence[str], columns: int, most: int) -> list[str]:
+    """The last rows that fit on the screen, and would still do so if the terminal were made half as wide."""
+    shown, filled = list(rows[-most:]), 0
+    for count, row in enumerate(reversed(shown), 1):
+        filled += 2 if len(row) > columns // 2 and cells(row) > columns // 2 else 1
+        if filled > most and count > 1:
+            return shown[len(shown) - count + 1 :]
+    return shown
 
 
 def _wrapped(row: str, drawn_at: int, columns: int) -> int:

@@ -7,20 +7,27 @@ import re
 import shlex
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from llmcli.attachments import read_attachments
 from llmcli.config.load import parsed
 from llmcli.config.settings import FIELDS, meta_of
-from llmcli.errors import SettingsError, UserError
+from llmcli.errors import UserError
 from llmcli.factory import text_of
 from llmcli.inputs import fenced, read_text
-from llmcli.messages import ModelMessage, ModelRequest, ModelResponse, SystemPromptPart, UserPromptPart
+from llmcli.messages import ModelMessage, ModelResponse, UserPromptPart
 from llmcli.providers.lookup import models_like
 from llmcli.render.columns import table
 from llmcli.render.streams import harmless
 from llmcli.repl.clipboard import copy
 from llmcli.repl.prompt_files import prompt_files, use_template
+from llmcli.repl.saved import (
+    continue_saved,
+    fork_conversation,
+    name_conversation,
+    rewrite_first,
+    saved_names,
+    search_saved,
+)
 from llmcli.repl.session import Over, Session
 from llmcli.repl.totals import Spent, spent
 from llmcli.secrets import public_address
@@ -80,7 +87,6 @@ def _help(session: Session, argument: str) -> None:
 def _model(session: Session, name: str) -> None:
     if name:
         session.use_model(name)
-        session.keep()
     model = session.conversation.model
     address = public_address(model.address)
     session.say(f"model: {model.id}" + (f", {address}" if address else ""))
@@ -94,7 +100,7 @@ def _models(session: Session, argument: str) -> Iterable[str]:
 def _system(session: Session, text: str) -> None:
     if text:
         session.conversation.instruct(None if text == "-" else text_of(text, "/system", session.console.stdin))
-        session.keep()
+        rewrite_first(session)
     session.say(f"system prompt: {session.conversation.system or 'none'}")
 
 
@@ -169,7 +175,7 @@ def _undo(session: Session, argument: str) -> None:
     taken = session.conversation.take_back()
     if not taken:
         raise UserError("there is nothing to take back")
-    session.keep()
+    session.saver.recorder.rewind(len(session.conversation.messages))
     session.say(f"taken back: {_short(_prompt(taken).text)}")
 
 
@@ -178,55 +184,6 @@ def _copy(session: Session, argument: str) -> None:
     if not (text := next((one.text for one in replies), "")):
         raise UserError("there is no reply to copy")
     session.say(copy(text, session.to_terminal))
-
-
-def _save(session: Session, name: str) -> None:
-    messages = session.conversation.messages
-    if not messages:
-        raise UserError("there is nothing to save yet")
-    session.save(name or session.saved_as or f"{datetime.now():%Y-%m-%d-%H%M%S}")
-    session.say(f"saved as {session.saved_as}, with every reply that follows")
-
-
-def _sessions(session: Session, name: str) -> None:
-    from llmcli.store import database as store
-
-    if name:
-        _resume(session, name)
-        return
-    rows = [
-        (one.name, f"{one.updated.astimezone():%Y-%m-%d %H:%M}", one.model, _short(one.first_words))
-        for one in store.listed()
-    ]
-    listing = _lines(("name", "last used", "model", "begins"), rows)
-    session.say(listing if rows else "none is saved yet; /save saves one")
-
-
-def _resume(session: Session, name: str) -> None:
-    from llmcli.store import database as store
-
-    if session.conversation.messages and not session.saved_as:
-        raise UserError("this conversation is not saved, and would be lost", hint="/save it, or /clear it")
-    saved, messages = store.load(name)
-    session.begin_anew()
-    session.id, session.saved_as = saved.id, saved.name
-    session.conversation.messages[:] = messages
-    session.conversation.system = _system_prompt(messages)
-    try:
-        session.use_model(saved.model)
-    except (UserError, SettingsError) as error:
-        session.console.stderr.line(f"note: {error.message}; {session.model_name} goes on")
-    prompts = sum(isinstance(one, ModelRequest) for one in messages)
-    session.say(f"{saved.name}: {prompts} prompt{'s' * (prompts != 1)}, {session.model_name}")
-
-
-def _session_names(session: Session, argument: str) -> Iterable[str]:
-    from llmcli.store import database as store
-
-    try:
-        return [one.name for one in store.listed() if one.name.startswith(argument)]
-    except UserError:
-        return []
 
 
 def _usage(session: Session, argument: str) -> None:
@@ -300,11 +257,6 @@ def _prompt(messages: Sequence[ModelMessage]) -> UserPromptPart:
     return UserPromptPart.of("\n\n".join(part.text for part in parts), sum((part.attachments for part in parts), ()))
 
 
-def _system_prompt(messages: Sequence[ModelMessage]) -> str | None:
-    parts = (part for message in messages for part in message.parts)
-    return next((part.content for part in parts if isinstance(part, SystemPromptPart)), None)
-
-
 def _short(text: str) -> str:
     words = " ".join(text.split())
     return words if len(words) <= 40 else f"{words[:39]}…"
@@ -337,8 +289,11 @@ COMMANDS = (
     Command("/continue", "", "ask for the rest of a reply that was cut", _continue),
     Command("/undo", "", "take back the last prompt and its reply", _undo),
     Command("/copy", "", "the last reply to the clipboard", _copy),
-    Command("/save", "[NAME]", "keep the conversation under a name", _save),
-    Command("/sessions", "[NAME]", "go on with a saved conversation; alone: list them", _sessions, _session_names),
+    Command("/name", "[NAME]", "name the conversation; alone: by date", name_conversation),
+    Command("/save", "[NAME]", "the same; under --no-save, begin to save", name_conversation),
+    Command("/sessions", "[NAME]", "continue a saved conversation; alone: choose one", continue_saved, saved_names),
+    Command("/fork", "[NAME]", "continue in a copy of the conversation", fork_conversation),
+    Command("/search", "WORD...", "search the saved conversations", search_saved),
     Command("/usage", "", "tokens and estimated cost, by model", _usage),
     Command("/set", "[NAME [VALUE]]", "change a setting, default for what it was; alone: list them", _set, _settings),
     Command("/clear", "", "a new conversation", _clear),

@@ -20,8 +20,10 @@ from llmcli.paths import private_file
 from llmcli.permission import template_of
 from llmcli.repl.commands import run_command
 from llmcli.repl.prompt_files import filled, wait_for_prompt
+from llmcli.repl.saved import last_exchange
 from llmcli.repl.session import Over, Session, refuse_json
 from llmcli.repl.totals import bar
+from llmcli.saving import Saver, resume
 from llmcli.signals import catch_signals, one_interrupt
 from llmcli.template import given_params
 
@@ -68,13 +70,24 @@ def _open(config: Config, console: Console) -> Session:
     if settings.format in ("json", "ndjson"):  # meant for scripts
         config = config.changed("format", "auto", "default")
     console.stderr.configure(quiet=settings.quiet, color=settings.color)
-    name, chosen_because = choose_name(config)
-    if chosen_because:
-        console.stderr.line(f"note: {chosen_because}")
+    resumed = resume(config, console)
+    if resumed and resumed.note:
+        console.stderr.line(f"note: {resumed.note}", dim=True)
+    if resumed and resumed.model and config.sources["model"] not in ("option", "prompt file"):
+        name = resumed.model
+    else:
+        name, chosen_because = choose_name(config)
+        if chosen_because:
+            console.stderr.line(f"note: {chosen_because}")
     console.stdin.claim("the session")
     offer_pull(config, name, console)
     conversation = open_conversation(config, name, console, lazy=True)
-    session = Session(config, name, conversation, console)
+    if resumed:
+        resumed.apply(conversation, config)
+    saver = Saver(config, console, in_session=True, resumed=resumed)
+    session = Session(config, name, conversation, console, saver)
+    if glance := last_exchange(conversation.messages):
+        console.stderr.line(glance, dim=True)
     session.files = [fenced(path, read_text(path, "--file", console.stdin)) for path in settings.file]
     session.attachments += read_attachments(settings.attach, "--attach", console.stdin)
     return session
@@ -98,7 +111,7 @@ def _line(session: Session) -> Line:
         color=session.config.settings.color,
         when_shown=lambda: threading.Thread(target=load, daemon=True).start(),
     )
-    session.say, session.to_terminal = line.say, line.raw
+    session.say, session.to_terminal, session.choose = line.say, line.raw, line.choose
 
     def load() -> None:
         for step in (session.conversation.model.load, session.load):

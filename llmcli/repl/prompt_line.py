@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -93,6 +93,15 @@ class Line:
         """Send an escape sequence to the terminal."""
         self._prompt.output.write_raw(text)
         self._prompt.output.flush()
+
+    def choose(self, rows: Sequence[str], glance: Callable[[int], str]) -> int | None:
+        """Let the person choose one of the rows with the arrow keys; None where they leave without one.
+
+        `glance` gives the lines to show below for a row.
+        """
+        from llmcli.repl.picker import choose
+
+        return choose(rows, glance, self._prompt.input, self._prompt.output)
 
     def redraw(self) -> None:
         """Show the bar anew; from any thread, and nothing where no line is read."""

@@ -63,7 +63,7 @@ class Approval:
         """Decide one call."""
         if tool.title in self._never or fits(tool, self.rules.deny, _entry_rules(tool, "deny")):
             return Verdict("denied", None, "The user does not allow this tool. Do not call it again.")
-        if self._is_allowed(tool):
+        if self.allows(tool):
             return Verdict("allowed", args)
         answer = self.ask(tool, args) if self.ask else None
         if answer is None:
@@ -83,7 +83,8 @@ class Approval:
             return Verdict("yes", args if answer.args is None else answer.args)
         return Verdict("no", None, "The user declined this call.")
 
-    def _is_allowed(self, tool: Tool) -> bool:
+    def allows(self, tool: Tool) -> bool:
+        """Whether an allow rule, or "always", covers the tool."""
         if self._always.get(tool.title) == _digest(tool):
             return True
         return fits(tool, self.rules.allow, _entry_rules(tool, "allow"))

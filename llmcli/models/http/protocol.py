@@ -7,16 +7,16 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from llmcli.errors import NetworkError, ProviderError
 from llmcli.messages import (
     Attachment,
     ModelMessage,
-    ModelResponse,
     ModelSettings,
     Notice,
+    OtherPart,
     StreamEvent,
-    SystemPromptPart,
     UserPromptPart,
 )
 from llmcli.models import HTTPRequest, Model, option
@@ -59,6 +59,15 @@ class ProtocolModel(Model):
         self.id = f"{endpoint.provider.name}:{model}"
         self.address = endpoint.address
 
+    @property
+    def vendor(self) -> str:
+        """Who gets its own reasoning back: the provider, or at another address than its own that address's host."""
+        return self.provider.name if self.endpoint.is_vendor else urlsplit(self.address).netloc or self.provider.name
+
+    def vendors(self) -> tuple[str, ...]:
+        """The names under which a history may have reasoning of this vendor."""
+        return self.provider.names if self.endpoint.is_vendor else (self.vendor,)
+
     @abstractmethod
     def body(self, messages: Sequence[ModelMessage], settings: ModelSettings) -> dict[str, Any]:
         """The request body, without `settings.extra`."""
@@ -92,10 +101,16 @@ class ProtocolModel(Model):
         return {"type": "text", "text": text}
 
     def content(self, part: UserPromptPart) -> str | list[dict[str, Any]]:
-        """A prompt: its text, or where there are any its files and its text."""
-        if not part.attachments:
-            return part.text
-        return [*filter(None, map(self.attached, part.attachments)), self.said(part.text)]
+        """A prompt: its text, or its texts and files in order. What it holds for other programs is left out."""
+        if isinstance(part.content, str):
+            return part.content
+        return [*filter(None, map(self._item, part.content))]
+
+    def _item(self, item: str | Attachment | OtherPart) -> dict[str, Any] | None:
+        if isinstance(item, Attachment):
+            return self.attached(item)
+        text = item if isinstance(item, str) else (item.extra or {}).get("content")
+        return self.said(text) if isinstance(text, str) and text else None
 
     def blocks(self, content: str | list[dict[str, Any]]) -> list[dict[str, Any]]:
         """The content of a turn for APIs that know it as a list only."""
@@ -115,7 +130,8 @@ class ProtocolModel(Model):
         """See `Model.stream`."""
         settings, notes = self._fitting(settings, messages)
         yield from map(Notice, notes)
-        reply = Reply(self.id)
+        reply = Reply(self.id, self.vendor)
+        reply.max_tokens = settings.max_tokens
         body = self._whole_body(messages, settings)
         try:
             with closing(self.send(body, settings)) as response:
@@ -135,7 +151,7 @@ class ProtocolModel(Model):
     def _read_whatever(self, response: httpx2.Response, reply: Reply) -> Iterator[StreamEvent]:
         try:
             yield from self.read(self.decode(response), reply)
-        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        except (AttributeError, LookupError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
             raise NetworkError(f"{self.id}: an event of an unknown shape: {error}", kind="stream") from error
 
     def preview(self, messages: Sequence[ModelMessage], settings: ModelSettings) -> HTTPRequest:
@@ -206,36 +222,3 @@ def merged(body: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
         inner = both.get(name)
         both[name] = merged(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
     return both
-
-
-def system_prompt(messages: Sequence[ModelMessage]) -> str | None:
-    """All system prompts of a history, a blank line between, for APIs that take one apart from the messages."""
-    prompts = [
-        part.content
-        for message in messages
-        if not isinstance(message, ModelResponse)
-        for part in message.parts
-        if isinstance(part, SystemPromptPart) and part.content.strip()
-    ]
-    return "\n\n".join(prompts) or None
-
-
-def turns(
-    messages: Sequence[ModelMessage], content: Callable[[UserPromptPart], Any], *, with_system: bool
-) -> list[dict[str, Any]]:
-    """The history as `role` and `content`, which is what `content` makes of a prompt, and else text.
-
-    Replies without text are left out, as no API takes an empty turn.
-    """
-    found: list[dict[str, Any]] = []
-    for message in messages:
-        if isinstance(message, ModelResponse):
-            if message.text.strip():
-                found.append({"role": "assistant", "content": message.text})
-            continue
-        for part in message.parts:
-            if isinstance(part, UserPromptPart):
-                found.append({"role": "user", "content": content(part)})
-            elif with_system and isinstance(part, SystemPromptPart) and part.content.strip():
-                found.append({"role": "system", "content": part.content})
-    return found

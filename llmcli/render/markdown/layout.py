@@ -61,7 +61,8 @@ class Layout:
         and code at the end no closing rule where it is `unfinished`.
         """
         lines: list[str] = []
-        blocks = SyntaxTreeNode(tokens).children
+        tree = SyntaxTreeNode(tokens)
+        blocks = tree.children
         for place, node in enumerate(blocks):
             if place:
                 lines.append("")
@@ -73,6 +74,8 @@ class Layout:
                 rows = self._block(node, width, source, number if first else None)
             for row in rows:
                 lines += [self._style.painted(part) for part in (_fold(row, columns) if fold else [row])]
+        for node in list(tree.walk()):
+            node.parent = None  # a tree without cycles is freed at once, and not when the garbage is collected
         return lines
 
     # ---- blocks
