@@ -29,6 +29,7 @@ class FakeService:
         self.files: dict[str, bytes] = {}
         self.jobs: dict[str, dict[str, Any]] = {}
         self.state = ""
+        self.left = False
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -60,8 +61,10 @@ class FakeService:
         return self
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        if not self.left:
+            self.left = True
+            self._server.shutdown()
+            self._server.server_close()
 
     def handle(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
         answer = self.answer(method, path.partition("?")[0], headers, body)
