@@ -401,13 +401,13 @@ def test_a_folder_that_cannot_be_made_is_an_error(file: Path) -> None:
 def test_search_takes_every_word_as_text(word: str) -> None:
     talk(("nothing here", "at all"), ("please find", f"xx {word} yy"))
     [hit] = hits(word)
-    assert hit.role == "response"  # type: ignore[attr-defined]
+    assert hit.role == "response"
     assert hits("absent", word) == []
 
 
 def test_search_wants_all_words_in_one_message_whatever_their_case() -> None:
     talk(("Green TEA", "no"), ("green", "tea"))
-    assert [hit.snippet for hit in hits("tea", "GREEN")] == ["Green TEA"]  # type: ignore[attr-defined]
+    assert [hit.snippet for hit in hits("tea", "GREEN")] == ["Green TEA"]
 
 
 def test_deleted_text_is_in_no_file_of_the_data_folder(file: Path) -> None:
