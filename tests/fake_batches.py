@@ -30,6 +30,9 @@ class FakeService:
         self.jobs: dict[str, dict[str, Any]] = {}
         self.state = ""
         self.left = False
+        self.hold = ""  # the end of the path whose answer never comes
+        self.held = threading.Event()  # such a request has come
+        self.lose = ""  # the end of the path whose answer is lost: the request counts, the client does not know
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -38,6 +41,17 @@ class FakeService:
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 outer.requests.append((self.command, self.path, headers, body))
                 fault = outer.faults.pop(0) if outer.faults else None
+                if outer.hold and self.path.endswith(outer.hold):
+                    outer.handle(self.command, self.path, headers, body)
+                    outer.held.set()
+                    self.rfile.read(1)  # until the client is gone
+                    self.close_connection = True
+                    return
+                if outer.lose and self.path.endswith(outer.lose) and self.command == "POST":
+                    outer.lose = ""
+                    outer.handle(self.command, self.path, headers, body)
+                    self.close_connection = True
+                    return
                 status, answer = fault or outer.handle(self.command, self.path, headers, body)
                 self.send_response(status)
                 if status == 302:

@@ -110,6 +110,8 @@ class Lane(ABC):
     most_bytes: ClassVar[int]
     recognises: ClassVar = True
     """Whether `find` can tell if a job exists whose answer was lost."""
+    uploads: ClassVar = True
+    """Whether rows are uploaded before their job is created."""
     price_factor: ClassVar[float | None] = 0.5
     """What the vendor charges, as a part of the usual price; None where it does not say."""
 

@@ -37,6 +37,8 @@ class AnthropicLane(Lane):
     most_bytes: ClassVar = 255_000_000
     recognises: ClassVar = False
 
+    uploads: ClassVar = False
+
     def line(self, row: RowRequest) -> bytes:
         """See `Lane.line`: an element of a list, with a comma before it that the first one loses."""
         return b"," + encoded({"custom_id": row_id(row.index), "params": without_stream(row.body)})

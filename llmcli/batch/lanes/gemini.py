@@ -38,6 +38,8 @@ class GeminiLane(Lane):
     most_rows: ClassVar = 2_000  # their results come in one answer, which is held in memory
     most_bytes: ClassVar = 19_000_000
 
+    uploads: ClassVar = False
+
     def line(self, row: RowRequest) -> bytes:
         """See `Lane.line`: an element of a list, with a comma before it that the first one loses."""
         return b"," + encoded({"request": without_stream(row.body), "metadata": {"key": row_id(row.index)}})
