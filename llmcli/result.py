@@ -145,7 +145,15 @@ class Result:
     def _messages(self) -> list[Any]:
         from llmcli.message_json import dumped
 
-        return [dumped(one) for one in self.messages]
+        return [self._cleaned(dumped(one)) for one in self.messages]
+
+    def _cleaned(self, value: Any, name: str = "") -> Any:
+        """A message without secrets, but for what the user and the model said: `content` and `args`."""
+        if isinstance(value, dict):
+            return {key: self._cleaned(inner, key) for key, inner in value.items()}
+        if isinstance(value, list):
+            return [self._cleaned(inner, name) for inner in value]
+        return self.secrets.redact(value) if isinstance(value, str) and name not in ("content", "args") else value
 
     def _told(self, error: LlmcliError) -> dict[str, Any]:
         return {

@@ -323,7 +323,7 @@ _STUCK_IMPORT = """
 import os, sys, threading
 class Finder:
     def find_spec(self, name, path=None, target=None):
-        if name == "openai":
+        if name == "httpx2":
             os.write(2, b"IMPORTING")
             threading.Event().wait()
 sys.meta_path.insert(0, Finder())
@@ -356,7 +356,7 @@ _BROKEN_IMPORT = """
 import os, sys
 class Finder:
     def find_spec(self, name, path=None, target=None):
-        if name == "openai":
+        if name == "httpx2":
             os.write(2, b"IMPORTING")
             raise RuntimeError("broken")
 sys.meta_path.insert(0, Finder())

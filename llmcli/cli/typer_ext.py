@@ -212,7 +212,7 @@ class DefaultGroup(QuickGroup):
                 if isinstance(param, TyperArgument):
                     record = (str(param.metavar), record[1])
                 rows[meta_of(name).section if name in FIELDS else "Other"].append(record)
-        for title, records in rows.items():
+        for title, records in ((title, records) for title, records in rows.items() if records):
             with formatter.section(title):
                 formatter.write_dl(records)
         self.format_commands(ctx, formatter)

@@ -12,7 +12,7 @@ __all__ = ["SavingSettings"]
 Switch = Literal["on", "off"]
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(kw_only=True)
 class SavingSettings:
     """What is continued, saved and kept, and what a day and a month may cost."""
 
