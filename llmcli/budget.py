@@ -17,6 +17,7 @@ from llmcli.messages import (
     TextDelta,
     TextPart,
     ThinkingDelta,
+    ToolCall,
     ToolCallPart,
     ToolReturnPart,
     UsageUpdate,
@@ -35,6 +36,7 @@ Price = Callable[[str, Usage], float | None]
 _BYTES_PER_TOKEN, _MOST_BYTES_PER_TOKEN = 4, 8
 _WORDS = (TextDelta, ThinkingDelta)  # not as a union, which would be made anew for every piece
 _LOOK_EVERY = 512  # bytes of a reply between two estimates
+_FEW_TOKENS = 256  # with no more room than this, every event is looked at
 _BROKEN_OFF = ("error", "interrupted", "limit", "incomplete")  # the last counts may be older than the last words
 
 
@@ -74,6 +76,7 @@ class Meter:
         self._request_size = size
         self._untold_size = 0  # bytes of the reply that came after the last count of them
         self._looked_at = 0
+        self._look_every = 0
         self._model = ""
         self._told = Usage(1)
 
@@ -95,9 +98,9 @@ class Meter:
     def see(self, event: StreamEvent) -> None:
         """Raise UsageLimitExceeded when the reply is too much by now."""
         if isinstance(event, _WORDS):
-            self._untold_size += len(event.text if event.text.isascii() else event.text.encode())
-            if self._untold_size >= self._looked_at + _LOOK_EVERY:
-                self._look()
+            self._arrived(event.text)
+        elif isinstance(event, ToolCall):
+            self._arrived(as_json(event.part.args))
         elif isinstance(event, UsageUpdate):
             self._told = event.usage
             if event.usage.response_tokens is not None:
@@ -107,14 +110,31 @@ class Meter:
         elif isinstance(event, ReplyStart):
             self._model = event.served_by
 
+    def _room(self) -> float:
+        """How many tokens the reply may still have, by the limits of tokens."""
+        used, limits = self._spent + self._estimate(_MOST_BYTES_PER_TOKEN), self._usage_limits
+        return min(
+            math.inf if most is None else most - (count or 0)
+            for most, count in (
+                (limits.response_tokens_limit, used.response_tokens),
+                (limits.total_tokens_limit, used.total_tokens),
+            )
+        )
+
     def used(self, response: ModelResponse) -> Usage:
         """The usage of the reply that is over: as told, and an estimate where nobody counted all of it."""
         told = response.usage
         broken = response.finish_reason in _BROKEN_OFF and self._untold_size
         return self._estimate(_BYTES_PER_TOKEN) if broken or not told.is_whole else told
 
+    def _arrived(self, text: str) -> None:
+        self._untold_size += len(text if text.isascii() else text.encode(errors="replace"))
+        if self._untold_size >= self._looked_at + self._look_every:
+            self._look()
+
     def _look(self) -> None:
         self._looked_at = self._untold_size
+        self._look_every = 0 if self._room() < _FEW_TOKENS else _LOOK_EVERY
         self._check_estimate()
         self._check_cost(self._model)
 

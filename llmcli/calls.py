@@ -20,6 +20,8 @@ class Calls:
         self._titles = titles or {}
         self._records: list[dict[str, Any]] = []
         self._ids: list[str | None] = []
+        self.progress = ""
+        """The latest line of progress that a running tool has sent."""
         self._last_args: Any = {}  # of the call whose result came last
 
     def note(self, event: StreamEvent) -> None:
@@ -29,12 +31,18 @@ class Calls:
             empty = {"result": None, "is_error": None, "decision": None}
             self._records.append({"name": self.title(event.part.tool_name), "args": _args(event.part), **empty})
         elif isinstance(event, ToolResult) and (record := self._open_record(event.part)):
-            self._last_args = record["args"]
+            self._last_args, self.progress = record["args"], ""
             record |= {"result": _text(event.part), "is_error": event.part.is_error, "decision": event.decision}
 
     def as_json(self) -> list[dict[str, Any]]:
         """All calls, for `tool_calls` of the JSON object; null is what a call without a result has."""
         return self._records
+
+    @property
+    def declined(self) -> list[tuple[str, str]]:
+        """Name and decision of each call that was declined, by a rule, by the user, or without a question."""
+        found = [(one["name"], one["decision"]) for one in self._records]
+        return [(name, decision) for name, decision in found if decision in ("denied", "no", "unasked")]
 
     def title(self, name: str) -> str:
         """The name for output."""
@@ -58,7 +66,7 @@ class Calls:
     def line(self, event: ToolResult) -> str:
         """The line on stderr for the result noted last: `time.now {"zone":"UTC"} -> 84 bytes, 0.1 s`."""
         args = self._last_args
-        shown = json.dumps(args, ensure_ascii=False, separators=(",", ":")) if isinstance(args, dict) else str(args)
+        shown = json.dumps(args, ensure_ascii=False, separators=(",", ":"))
         shown = shown if len(shown) <= _MOST_ARGS else f"{shown[: _MOST_ARGS - 1]}…"
         if event.decision in ("denied", "no", "unasked"):
             told = "declined"

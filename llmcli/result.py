@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -96,11 +96,35 @@ class Result:
         known = [cost for cost in costs if cost is not None]
         return sum(known) if known and len(known) == len(costs) else None
 
+    @property
+    def saved_usd(self) -> float | None:
+        """What the cache of the provider saved, in USD by estimate; None where nothing was read from it."""
+        replies = [*self.earlier, self.response] if self.response else self.earlier
+        saved = 0.0
+        for one in replies:
+            details = one.usage.details or {}
+            if one.served_by and details.get("cached_tokens"):
+                usage = replace(one.usage, cost=None)
+                rest = {name: count for name, count in details.items() if name != "cached_tokens"}
+                paid, full = (self.price(one.served_by, each) for each in (usage, replace(usage, details=rest)))
+                saved += full - paid if paid is not None and full is not None else 0.0
+        return saved if saved > 0 else None
+
+    @property
+    def sources(self) -> list[dict[str, str | None]]:
+        """The pages and documents that the reply cites, each URL once, in order: `url` and `title`."""
+        replies = [*self.earlier, *([self.response] if self.response else [])]
+        found = {part.url: part.title or None for response in replies for part in response.sources}
+        return [{"url": url, "title": title} for url, title in found.items()]
+
     def as_json(self) -> dict[str, Any]:
         """The object of `--format json`; see `docs/reply.schema.json`."""
         response = self.response
         usage = self.usage
         unanswered = "interrupted" if isinstance(self.error, Interrupted) else "error"
+        finish = response.finish_reason if response else unanswered
+        if finish == "tool_call" and self.error and self.calls.as_json():  # the step after it did not begin
+            finish = unanswered
         return {
             "format_version": FORMAT_VERSION,
             "version": __version__,
@@ -113,7 +137,7 @@ class Result:
             "text": response.text if response else "",
             "thinking": response.thinking if response else None,
             "data": self.data,
-            "finish_reason": response.finish_reason if response else unanswered,
+            "finish_reason": finish,
             "usage": {
                 "requests": usage.requests,
                 "request_tokens": usage.request_tokens,
@@ -126,7 +150,7 @@ class Result:
             "conversation_id": self.conversation_id,
             "first_text_s": _rounded(self.first_text_s),
             "duration_s": _rounded(self.duration_s),
-            "sources": [],
+            "sources": self.sources,
             "tool_calls": self.calls.as_json(),
             "messages": self._messages(),
             "error": self._told(self.error) if self.error else None,
@@ -135,7 +159,15 @@ class Result:
     def _messages(self) -> list[Any]:
         from llmcli.message_json import dumped
 
-        return [dumped(one) for one in self.messages]
+        return [self._cleaned(dumped(one)) for one in self.messages]
+
+    def _cleaned(self, value: Any, name: str = "") -> Any:
+        """A message without secrets, but for what the user and the model said: `content` and `args`."""
+        if isinstance(value, dict):
+            return {key: self._cleaned(inner, key) for key, inner in value.items()}
+        if isinstance(value, list):
+            return [self._cleaned(inner, name) for inner in value]
+        return self.secrets.redact(value) if isinstance(value, str) and name not in ("content", "args") else value
 
     def _told(self, error: LlmcliError) -> dict[str, Any]:
         return {

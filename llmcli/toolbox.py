@@ -5,19 +5,20 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
+from llmcli.calls import Calls
 from llmcli.config.load import Config
 from llmcli.console import Console
+from llmcli.conversation import Conversation
 from llmcli.errors import UserError
-from llmcli.messages import ToolDefinition
 from llmcli.providers.prices import context_window
 from llmcli.tools.approval import Answer, Approval, Ask
 from llmcli.tools.names_cache import keep_names
 from llmcli.tools.offer import named_toolset, rules_of
 from llmcli.tools.tool import Tool
-from llmcli.tools.toolset import MCPTool, Toolset
+from llmcli.tools.toolset import MCPTool
 
 __all__ = ["Toolbox", "open_toolbox", "token_estimate"]
 
@@ -28,13 +29,27 @@ _CHARACTERS_PER_TOKEN = 4
 class Toolbox:
     """The tools that are offered, and the decisions on their calls. `off` names tools that are switched off."""
 
-    def __init__(self, toolset: Toolset, config: Config, console: Console) -> None:
-        self._toolset = toolset
+    def __init__(self, config: Config, console: Console) -> None:
+        self._calls = Calls()
+        self._toolset = named_toolset(
+            config,
+            progress=self.show_progress,
+            log=console.stderr.line if config.settings.debug else None,
+            secrets=console.secrets.add,
+        )
         self._console = console
         self.titles: dict[str, str] = {}
         """The `server.tool` of each name on the wire."""
         self.off: set[str] = set()
         self.approve = Approval(rules_of(config), _ask(config, console), console.stderr.line)
+
+    def start(self) -> None:
+        """Begin to start the servers; `all` waits for them."""
+        self._toolset.start()
+
+    def close(self) -> None:
+        """End the servers."""
+        self._toolset.close()
 
     def all(self) -> tuple[Tool, ...]:
         """All tools of the named servers and commands; waits until the servers have started.
@@ -49,9 +64,20 @@ class Toolbox:
         """The tools that are not switched off."""
         return tuple(tool for tool in self.all() if tool.title not in self.off)
 
-    def definitions(self) -> tuple[ToolDefinition, ...]:
-        """What the model sees of the offered tools."""
-        return tuple(ToolDefinition(tool.name, tool.description, tool.parameters) for tool in self.offered())
+    def offer(self, conversation: Conversation, config: Config) -> None:
+        """Offer the tools to a conversation. Raises as `all` does."""
+        conversation.tools = self.offered()
+        conversation.approve = self.approve
+        conversation.max_steps = config.settings.max_steps
+
+    def begin_turn(self) -> Calls:
+        """The record of the calls of a new turn, which gets the progress of running tools."""
+        self._calls = Calls(self.titles)
+        return self._calls
+
+    def show_progress(self, title: str, line: str) -> None:
+        """Take in a line about a tool that is running."""
+        self._calls.progress = line
 
     def keep_names(self) -> None:
         """Keep the names of the tools for shell completion."""
@@ -88,17 +114,12 @@ def open_toolbox(config: Config, console: Console) -> Iterator[Toolbox | None]:
             "--dry-run starts tool servers to show their tools, and --no-input forbids it",
             hint="leave out --no-input, --dry-run or --mcp",
         )
-    toolset = named_toolset(
-        config,
-        progress=lambda title, line: None,
-        log=console.stderr.line if settings.debug else None,
-        secrets=console.secrets.add,
-    )
-    if toolset is None:
+    if not settings.mcp and not settings.tool:
         yield None
         return
-    with toolset:
-        yield Toolbox(toolset, config, console)
+    with closing(Toolbox(config, console)) as toolbox:
+        toolbox.start()
+        yield toolbox
 
 
 def token_estimate(tools: Sequence[Tool]) -> int:

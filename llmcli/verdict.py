@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from llmcli.errors import IncompleteReply, LlmcliError, NetworkError, ReplyMismatch
+from llmcli.errors import IncompleteReply, LlmcliError, NetworkError, ReplyMismatch, ToolDeclined
 from llmcli.messages import ModelResponse
 
 if TYPE_CHECKING:
@@ -36,16 +38,20 @@ def judge(
     allow_incomplete: bool = False,
     shape: Shape | None = None,
     get: str | None = None,
+    declined: Sequence[tuple[str, str]] = (),
 ) -> Verdict:
     """Judge a reply that no error ended.
 
     `extract` asks for its first code block, `shape` for JSON that fits it, and `get` for one value of that.
+    `declined` has the name and the decision of each tool call that was declined.
     """
     verdict = Verdict(_shortfall(response))
     if isinstance(verdict.error, IncompleteReply) and allow_incomplete:
         verdict.notes.append(verdict.error.message)
         verdict.error = None
-    if response.finish_reason == "stop" and not response.text:
+    if response.finish_reason == "stop" and not response.text and declined:
+        verdict.error = _declined(declined)
+    elif response.finish_reason == "stop" and not response.text:
         verdict.notes.append("the reply is whole, but has no text")
     if extract and verdict.error is None:
         verdict.output = closed_code_block(response.text)
@@ -54,6 +60,17 @@ def judge(
     if shape and verdict.error is None:
         _judge_json(response.text, shape, get, verdict)
     return verdict
+
+
+def _declined(calls: Sequence[tuple[str, str]]) -> ToolDeclined:
+    names = dict.fromkeys(name for name, _ in calls)
+    unasked = [name for name, decision in calls if decision == "unasked"]
+    hint = None
+    if unasked:
+        hint = f"to allow the call: --allow {shlex.quote(unasked[0])}"
+    elif "denied" in (decision for _, decision in calls):
+        hint = "a deny rule of the options or settings covers it"
+    return ToolDeclined(f"the reply has no text, because tool calls were declined: {', '.join(names)}", hint=hint)
 
 
 def _judge_json(text: str, shape: Shape, get: str | None, verdict: Verdict) -> None:
@@ -81,7 +98,12 @@ def _shortfall(response: ModelResponse) -> LlmcliError | None:
     if reason == "length":
         return IncompleteReply("the reply is cut: it reached its token limit", reason="length")
     if reason == "content_filter":
-        return IncompleteReply(f"the provider withheld the reply or a part of it ({word or 'refusal'})")
+        if word and word.startswith("refusal"):
+            why = word.partition(": ")[2] or " ".join(response.text.split())
+            return IncompleteReply(
+                f"the model refused to answer: {why[:200]}" if why else "the model refused to answer"
+            )
+        return IncompleteReply(f"the provider withheld the reply or a part of it ({word or 'content filter'})")
     if reason == "tool_call":
         names = ", ".join(response.tool_names) or "unnamed"
         return IncompleteReply(f"the model called a tool, and none was offered: {names}")

@@ -14,44 +14,21 @@ from llmcli.attachments import read_attachments
 from llmcli.batch.journal import Journal, is_cut, is_whole, write_output
 from llmcli.batch.lines import Row, Rows, key_of
 from llmcli.batch.pacing import Pacer
+from llmcli.batch.silent import silent_console
 from llmcli.config.load import Config
 from llmcli.console import Console
 from llmcli.conversation import Conversation
 from llmcli.errors import LlmcliError, OverloadedError, UsageLimitExceeded, UserError, internal_error
 from llmcli.factory import limits_of, open_conversation, text_of
-from llmcli.inputs import Stdin
 from llmcli.messages import UserPromptPart
 from llmcli.models.retry import LONGEST_WAIT_S, back_off
-from llmcli.render.streams import Stderr, Stdout
 from llmcli.result import Result
-from llmcli.secrets import Secrets
 from llmcli.turn import check_secrets, run
 from llmcli.usage import Usage
 
 __all__ = ["Batch", "Progress", "request_key"]
 
 _SAME_FAULTS = 20  # rows in a row that fail with one fault of exit code 3 or 4: the next one would, too
-
-
-class _Silent(Stdout):
-    """A stdout that nothing reaches: the reply of a row is in its Result."""
-
-    def __init__(self) -> None:
-        self.is_terminal = False
-
-    def steer(self, text: str) -> None:
-        """Keep nothing."""
-
-
-class _Quiet(Stderr):
-    """A stderr that nothing reaches."""
-
-    def __init__(self, secrets: Secrets) -> None:
-        super().__init__(secrets)
-        self.is_terminal = self.is_live = False
-
-    def steer(self, text: str) -> None:
-        """Keep nothing."""
 
 
 @dataclass(slots=True)
@@ -172,7 +149,7 @@ class Batch:
         return (index for index in range(len(self._rows)) if self.journal.places[index] < 0)
 
     def _work(self, missing: Any, lock: threading.Lock, finished: queue.SimpleQueue[Any]) -> None:
-        console = Console(Stdin(used_by="the batch"), _Silent(), _Quiet(self._console.secrets), self._console.secrets)
+        console = silent_console(self._console)
         try:
             conversation = open_conversation(self._config, self._model, console)
             while not self._stop.is_set():

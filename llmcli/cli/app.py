@@ -13,6 +13,7 @@ from llmcli.cli.typer_ext import (
     AskCommand,
     DefaultGroup,
     console_of,
+    full_help,
     new_app,
     register_completion,
     run_app,
@@ -25,6 +26,8 @@ from llmcli.spelling import find_close
 
 COMMANDS = {
     "chat": ("llmcli.cli.chat", "Hold an interactive session."),
+    "log": ("llmcli.cli.log", "Saved conversations: list, show, search, delete, export."),
+    "usage": ("llmcli.cli.usage", "Tokens and cost of all prompts."),
     "templates": ("llmcli.cli.templates", "Prompt files: list, show, allow."),
     "models": ("llmcli.cli.models", "Known models: context window and estimated price."),
     "providers": ("llmcli.cli.providers", "Providers: prefix, aliases, address, key variables."),
@@ -33,13 +36,15 @@ COMMANDS = {
     "keys": ("llmcli.cli.keys", "API keys, kept in a private file."),
     "tools": ("llmcli.cli.tools", "Tools: what servers and own commands offer; call one by hand."),
     "batch": ("llmcli.cli.batch", "Many prompts from a file, one JSON line a reply."),
+    "doctor": ("llmcli.cli.doctor", "What would be sent where, with which key, and why."),
     "completion": ("llmcli.cli.completion_command", "Print the completion script of a shell."),
+    "man": ("llmcli.cli.man", "Print the man page."),
     "help": ("llmcli.cli.help", "Show the help of a command."),
     "version": ("llmcli.cli.version", "Print the version."),
 }
 """Each command: the module that holds it as `app`, and the line of help that `llmcli --help` shows."""
 
-RESERVED = ("log", "logs", "usage", "doctor", "man")
+RESERVED: tuple[str, ...] = ()
 """Names of commands that this version does not have: such a word is not sent as a prompt."""
 
 # Words that are commands in comparable tools, and the command to use here.
@@ -55,12 +60,22 @@ def _report_wrong_options(console: Console, options: Mapping[str, Any], error: L
     from llmcli.cli.ask import ask
 
     known = {name: options.get(name) for name in ("model", "format", "json", "out", "quiet", "color", "debug")}
+    if isinstance(known["model"], list):
+        known["model"] = ",".join(known["model"])
     if known["format"] not in ("text", "markdown", "json", "ndjson"):
         known["format"] = None
     return ask(known, console, error)
 
 
 AskCommand.on_error = staticmethod(_report_wrong_options)
+
+
+def command_rows() -> list[tuple[str, str]]:
+    """All commands with their line of help, in order."""
+    return [
+        ("ask", "Send one prompt and show the reply; the default command."),
+        *((n, h) for n, (_, h) in COMMANDS.items()),
+    ]
 
 
 class _Llmcli(DefaultGroup):
@@ -75,6 +90,11 @@ def _ask(ctx: typer.Context, **options: object) -> None:
     from llmcli.factory import wants_session
 
     console = console_of(ctx)
+    models = options.get("model")
+    if isinstance(models, list) and len(models) > 1:
+        from llmcli.batch.compare import compare
+
+        raise typer.Exit(compare(options, models, console))
     if wants_session(bare_config(options), console):
         from llmcli.repl.loop import chat
 
@@ -115,10 +135,19 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _print_help_all(ctx: typer.Context, wanted: bool) -> None:
+    if wanted:
+        typer.echo(full_help(ctx))
+        raise typer.Exit
+
+
 @app.callback()
 def _root(
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+    help_all: Annotated[
+        bool, typer.Option("--help-all", callback=_print_help_all, is_eager=True, help="Show the help of every option.")
     ] = False,
 ) -> None:
     pass

@@ -281,6 +281,10 @@ def _usage(told: Mapping[str, Any]) -> Usage:
     """Usage of one reply. Anthropic counts cached input apart; here it is part of the request."""
     read, written = count(told.get("cache_read_input_tokens")), count(told.get("cache_creation_input_tokens"))
     fresh, response = count(told.get("input_tokens")), count(told.get("output_tokens"))
+    for step in map(object_of, list_of(told.get("iterations"))):
+        if step.get("type") == "compaction":  # billed, and not part of the counts above
+            fresh = (fresh or 0) + (count(step.get("input_tokens")) or 0)
+            response = (response or 0) + (count(step.get("output_tokens")) or 0)
     request = None if fresh is None else fresh + (read or 0) + (written or 0)
     details = other_counts(told, _MAPPED)
     thinking = count(object_of(told.get("output_tokens_details")).get("thinking_tokens"))

@@ -59,6 +59,8 @@ class Reply:
         self.finish_word: str | None = None
         self.ended = False
         self.refused = False
+        self.max_tokens: int | None = None
+        self.offered = False  # tools were offered to the model
         self.any_text = False
         self._calls: dict[object, ToolCallPart] = {}
         self._pieces: dict[object, list[str]] = {}  # of the arguments that are still arriving
@@ -66,6 +68,7 @@ class Reply:
         self._passed_on: set[object] = set()
         self._sources: set[tuple[str, int | None, int | None]] = set()
         self._files = 0
+        self._searches = 0
         self._model_name: str | None = None
         self._usage = Usage()
         self._started = False
@@ -85,12 +88,18 @@ class Reply:
         self._started, self._model_name = True, name
         return (ReplyStart(self.served_by, name),)
 
+    def searched(self, searches: int = 1) -> None:
+        """The vendor ran a web search of its own, which may have a fee; call it before the last `usage`."""
+        self._searches += searches
+
     def usage(self, make: Callable[[], Usage]) -> Events:
         """The usage as the vendor counts it now; counts that cannot be read stay unknown, and never fail a reply."""
         try:
             usage = make()
         except (AttributeError, KeyError, TypeError, ValueError, ArithmeticError, RecursionError):
             return ()
+        if self._searches and "web_search_requests" not in (usage.details or {}):
+            usage.details = {**(usage.details or {}), "web_search_requests": self._searches}
         if usage == self._usage:
             return ()
         self._usage = usage
@@ -266,8 +275,12 @@ class Reply:
         if reason != "incomplete" or self.finish is None:
             last += [event for key in self._calls for event in self._pass_on(key)]
         if self.refused:
-            reason = "content_filter"
-        if self._calls and _SEVERITY.index(reason) <= _SEVERITY.index("incomplete"):
+            reason, self.finish_word = "content_filter", "refusal"
+        if reason == "stop" and self.max_tokens is not None and self._usage.response_tokens == self.max_tokens:
+            told = f"the reply has exactly the {self.max_tokens} tokens that it may have: it is probably cut"
+            last.append(Notice(told))
+        # Without offered tools any call is reported as one; an offered tool runs only if its call came whole.
+        if self._calls and (not self.offered or _SEVERITY.index(reason) <= _SEVERITY.index("incomplete")):
             reason = "tool_call"
         if self._files and not self.any_text and reason == "stop":
             reason, self.finish_word = "incomplete", "a file and no text"

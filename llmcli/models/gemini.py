@@ -257,7 +257,10 @@ def _candidate(candidate: Mapping[str, Any], reply: Reply) -> Iterator[StreamEve
             reply.part()
             if kept:
                 yield from reply.said(kept)
-    for chunk in list_of(object_of(candidate.get("groundingMetadata")).get("groundingChunks")):
+    grounding = object_of(candidate.get("groundingMetadata"))
+    if queries := list_of(grounding.get("webSearchQueries")):
+        reply.searched(len(queries))
+    for chunk in list_of(grounding.get("groundingChunks")):
         found = object_of(object_of(chunk).get("web") or object_of(chunk).get("maps"))
         yield from reply.source(found.get("uri"), found.get("title"))
     for cited in list_of(object_of(candidate.get("citationMetadata")).get("citations")):

@@ -13,6 +13,9 @@ from llmcli.spelling import did_you_mean, find_close
 # Bare names that need no prefix (the reference documents' rule); anything else is asked to name its provider.
 _BARE_NAMES = {"gpt": "openai", "o1": "openai", "o3": "openai", "claude": "anthropic", "gemini": "google-gla"}
 
+BARE_STARTS = tuple(_BARE_NAMES)
+"""How the names begin that need no provider."""
+
 _CLAUDE, _GEMINI, _GPT = r"claude-{}-(\d+)(?:-(\d+))?", r"gemini-(\d+)(?:\.(\d+))?-{}", r"gpt-(\d+)(?:\.(\d+))?-{}"
 FAMILIES = {
     **{word: ("anthropic", _CLAUDE.format(word)) for word in ("haiku", "sonnet", "opus", "fable", "mythos")},

@@ -29,7 +29,7 @@ class KnownModel:
     """A model of a provider, None for what is not known.
 
     The window is in tokens, the prices in USD per million tokens; where they are `tiered`, they rise with the length
-    of the prompt, and the lowest ones stand here.
+    of the prompt, the lowest ones stand here, and the highest behind them.
     """
 
     provider: str
@@ -38,6 +38,8 @@ class KnownModel:
     input_usd: Decimal | None = None
     output_usd: Decimal | None = None
     tiered: bool = False
+    highest_input_usd: Decimal | None = None
+    highest_output_usd: Decimal | None = None
 
 
 def load_prices() -> None:
@@ -78,21 +80,45 @@ def cost_of(model: str, usage: Usage, rows: Mapping[str, Provider] = PROVIDERS) 
         return 0.0
     if usage.request_tokens is None or usage.response_tokens is None:
         return None
+    provider = row.price_id or row.name
+    fee = _search_fee(provider, usage)
+    if fee is None:
+        return None
     if own := row.prices.get(name):
-        return own.cost(usage)
+        cost = own.cost(usage)
+        return None if cost is None else cost + fee
+    if not _is_listed(provider, row):
+        return None
     from genai_prices import Usage as Counts
 
     details = usage.details or {}
     counts = Counts(
-        input_tokens=usage.request_tokens,
-        output_tokens=usage.response_tokens,
+        input_tokens=details.get("billed_input_tokens", usage.request_tokens),
+        output_tokens=details.get("billed_output_tokens", usage.response_tokens),
+        input_audio_tokens=details.get("audio_input_tokens"),
+        input_video_tokens=details.get("video_input_tokens"),
+        input_image_tokens=details.get("image_input_tokens"),
+        output_audio_tokens=details.get("audio_output_tokens"),
         cache_read_tokens=details.get("cached_tokens"),
         cache_write_tokens=details.get("cache_write_tokens"),
     )
     try:
-        return float(price_list().calc(counts, name, row.price_id or row.name, None, None).total_price)
+        return float(price_list().calc(counts, name, provider, None, None).total_price) + fee
     except (LookupError, ValueError):  # not in the list, or counts that contradict each other
         return None
+
+
+def _is_listed(provider: str, row: Provider) -> bool:
+    """Whether the price list means this provider: it finds `openai` in any name that contains the word."""
+    built_in = row.name in PROVIDERS or row.price_id is not None
+    return built_in or any(one.id == provider for one in price_list().providers)
+
+
+def _search_fee(provider: str, usage: Usage) -> float | None:
+    """The USD for web searches of the vendor; None where there were some, and their price is not known."""
+    searches = (usage.details or {}).get("web_search_requests", 0)
+    price = {"anthropic": 0.01, "openai": 0.01}.get(provider)  # USD for one, by the vendors' price lists
+    return 0.0 if not searches else None if price is None else searches * price
 
 
 def context_window(model: str, rows: Mapping[str, Provider] = PROVIDERS) -> int | None:
@@ -110,10 +136,15 @@ def context_window(model: str, rows: Mapping[str, Provider] = PROVIDERS) -> int 
 def _with_figures(row: Provider, name: str, info: ModelInfo | None, now: datetime) -> KnownModel:
     if info is None:
         return KnownModel(row.name, name)
+    from genai_prices.types import TieredPrices
+
     price = info.get_prices(now)
     told = [price.input_mtok, price.output_mtok]
     first, second = (value if value is None or isinstance(value, Decimal) else value.base for value in told)
-    return KnownModel(row.name, name, info.context_window, first, second, told != [first, second])
+    highest = [
+        max(tier.price for tier in one.tiers) if isinstance(one, TieredPrices) and one.tiers else None for one in told
+    ]
+    return KnownModel(row.name, name, info.context_window, first, second, told != [first, second], *highest)
 
 
 def _with_own_price(row: Provider, known: KnownModel) -> KnownModel:

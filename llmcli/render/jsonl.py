@@ -11,6 +11,7 @@ from llmcli.messages import (
     Notice,
     Repair,
     ReplyStart,
+    Source,
     StreamEvent,
     TextDelta,
     ThinkingDelta,
@@ -74,6 +75,8 @@ class NDJSONRenderer:
             self._more["attempt"] = event.attempt
         elif isinstance(event, Notice | AttemptFailed):
             self._write("notice", {"text": event.text})
+        elif isinstance(event, Source):
+            self._write("source", {"url": event.part.url, "title": event.part.title or None})
         elif isinstance(event, ToolCall) and self._calls:
             self._write("tool_call", {**self._calls.call_fields(event), **self._more})
         elif isinstance(event, ToolResult) and self._calls:

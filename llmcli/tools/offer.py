@@ -31,14 +31,12 @@ def named_toolset(
     progress: Callable[[str, str], None] | None = None,
     log: Log | None = None,
     secrets: Callable[..., None] = lambda *texts: None,
-) -> Toolset | None:
-    """The servers of `--mcp` and the commands of `--tool`, not started; None where none is named.
+) -> Toolset:
+    """The servers of `--mcp` and the commands of `--tool`, not started.
 
     Raises UserError for unknown names, SettingsError for tables and files that cannot be used.
     """
     settings = config.settings
-    if not settings.mcp and not settings.tool:
-        return None
     servers = named_servers(settings.mcp, known_servers(config)) if settings.mcp else []
     return Toolset(
         servers,

@@ -55,9 +55,8 @@ def _ask(terminal: int, tool: Tool, args: Mapping[str, Any]) -> Answer:
     edited: Mapping[str, Any] | None = None
     _write(terminal, f"{tool.title} wants to run ({hints_text(tool)})\n")
     while True:
-        _write(terminal, f"{_shown(args if edited is None else edited)}\nrun it? [y/N/a/d/e/q/?] ")
-        key = _key(terminal)
-        _write(terminal, f"{key if key.isprintable() else ''}\n")
+        shown = _shown(args if edited is None else edited)
+        key = _answer_to(terminal, f"{shown}\nrun it? [y/N/a/d/e/q/?] ")
         if key in ("y", "a"):
             return Answer("y" if key == "y" else "a", edited)
         if key == "d":
@@ -81,8 +80,12 @@ def _shown(args: Mapping[str, Any]) -> str:
     )
 
 
-def _key(terminal: int) -> str:
-    """One key, lower case; the rest of an escape sequence is thrown away. Ctrl-C stays a signal."""
+def _answer_to(terminal: int, question: str) -> str:
+    """Ask, and return one key in lower case.
+
+    Keys count from the moment when the question is on the screen; the rest of an escape sequence is thrown away.
+    Ctrl-C stays a signal.
+    """
     import termios
 
     before = termios.tcgetattr(terminal)
@@ -92,8 +95,9 @@ def _key(terminal: int) -> str:
     now[6][termios.VMIN], now[6][termios.VTIME] = 1, 0
     try:
         termios.tcsetattr(terminal, termios.TCSAFLUSH, now)
+        _write(terminal, question)
         key = os.read(terminal, 1).decode("ascii", "replace").lower()
-        termios.tcflush(terminal, termios.TCIFLUSH)
+        _write(terminal, f"{key if key.isprintable() else ''}\n")
         return key
     finally:
         termios.tcsetattr(terminal, termios.TCSAFLUSH, before)

@@ -97,12 +97,16 @@ class Toolset:
         self._pending = 0
 
     def __enter__(self) -> Self:
+        """See `start`."""
+        self.start()
+        return self
+
+    def start(self) -> None:
         """Begin to start the servers; the first use of `tools` waits for them."""
         atexit.register(self.close)
         self._pending = len(self._servers)
         for at in range(len(self._servers)):
             Thread(target=self._open, args=(at,), daemon=True, name=f"start {self._servers[at][0].name}").start()
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
