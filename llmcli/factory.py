@@ -36,6 +36,7 @@ __all__ = [
     "limits_of",
     "model_settings",
     "open_conversation",
+    "price_of",
     "shape_of",
     "text_of",
     "wants_session",
@@ -80,7 +81,7 @@ def open_conversation(config: Config, model_name: str, console: Console, *, lazy
         settings=model_settings(config, shape),
         system=text_of(system, "--system", console.stdin) if system else None,
         limits=limits_of(config),
-        price=_price(config),
+        price=price_of(config),
     )
     conversation.shape = shape
     return conversation
@@ -139,6 +140,7 @@ def model_settings(config: Config, shape: Shape | None = None) -> ModelSettings:
         schema=shape.sent if shape else None,
         schema_name=shape.name if shape else "reply",
         web=settings.web,
+        cache=settings.cache,
         retries=settings.retries,
         lenient=settings.lenient,
         extra=dict(map(_key_value, settings.option)),
@@ -230,7 +232,9 @@ def limits_of(config: Config) -> Budget:
     return Budget(usage, one.max_cost, one.allow_unknown_cost)
 
 
-def _price(config: Config) -> Price:
+def price_of(config: Config) -> Price:
+    """The function that gives the USD for a usage; it loads the price list when it is first called."""
+
     def price(model: str, usage: Usage) -> float | None:
         from llmcli.providers.prices import cost_of
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
-__all__ = ["config_folder", "data_folder", "private_file", "replace_file"]
+__all__ = ["config_folder", "data_folder", "data_path", "private_file", "replace_file", "state_path"]
 
 
 def private_file(kind: Literal["data", "state"], name: str, environ: Mapping[str, str] = os.environ) -> Path:
@@ -23,6 +23,16 @@ def private_file(kind: Literal["data", "state"], name: str, environ: Mapping[str
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
     path.chmod(0o600)
     return path
+
+
+def data_path(name: str, environ: Mapping[str, str] = os.environ) -> Path:
+    """The path of a file in the data folder, whether it is there or not."""
+    return _folder("data", environ) / name
+
+
+def state_path(name: str, environ: Mapping[str, str] = os.environ) -> Path:
+    """The path of a file in the state folder, whether it is there or not."""
+    return _folder("state", environ) / name
 
 
 def _folder(kind: Literal["data", "state"], environ: Mapping[str, str]) -> Path:

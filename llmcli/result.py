@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -97,6 +97,20 @@ class Result:
         return sum(known) if known and len(known) == len(costs) else None
 
     @property
+    def saved_usd(self) -> float | None:
+        """What the cache of the provider saved, in USD by estimate; None where nothing was read from it."""
+        replies = [*self.earlier, self.response] if self.response else self.earlier
+        saved = 0.0
+        for one in replies:
+            details = one.usage.details or {}
+            if one.served_by and details.get("cached_tokens"):
+                usage = replace(one.usage, cost=None)
+                rest = {name: count for name, count in details.items() if name != "cached_tokens"}
+                paid, full = (self.price(one.served_by, each) for each in (usage, replace(usage, details=rest)))
+                saved += full - paid if paid is not None and full is not None else 0.0
+        return saved if saved > 0 else None
+
+    @property
     def sources(self) -> list[dict[str, str | None]]:
         """The pages and documents that the reply cites, each URL once, in order: `url` and `title`."""
         replies = [*self.earlier, *([self.response] if self.response else [])]
@@ -145,7 +159,15 @@ class Result:
     def _messages(self) -> list[Any]:
         from llmcli.message_json import dumped
 
-        return [dumped(one) for one in self.messages]
+        return [self._cleaned(dumped(one)) for one in self.messages]
+
+    def _cleaned(self, value: Any, name: str = "") -> Any:
+        """A message without secrets, but for what the user and the model said: `content` and `args`."""
+        if isinstance(value, dict):
+            return {key: self._cleaned(inner, key) for key, inner in value.items()}
+        if isinstance(value, list):
+            return [self._cleaned(inner, name) for inner in value]
+        return self.secrets.redact(value) if isinstance(value, str) and name not in ("content", "args") else value
 
     def _told(self, error: LlmcliError) -> dict[str, Any]:
         return {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Callable
 from contextlib import closing, nullcontext
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,8 @@ from llmcli.messages import ModelResponse, UserPromptPart
 from llmcli.render import Aside, Renderer, make_renderer, show
 from llmcli.render.usage_line import usage_line
 from llmcli.result import Result
+from llmcli.saving import Saver, limit_cost
+from llmcli.secrets import vendor_keys
 from llmcli.signals import one_interrupt
 from llmcli.verdict import judge
 
@@ -35,6 +38,7 @@ def run(
     model: str,
     in_session: bool = False,
     toolbox: Toolbox | None = None,
+    saver: Saver | None = None,
 ) -> Result:
     """Send `prompt`, show the reply, and return the outcome. Every error has been shown by then, and none is raised.
 
@@ -48,19 +52,35 @@ def run(
         calls = result.calls = toolbox.begin_turn()
     renderer = make_renderer(settings, model, console, partial=conversation.shape is not None, calls=calls)
     progress = progress_for(config, console, calls)
-    exchange(conversation, prompt, renderer, progress, result, repairs=settings.repair)
+    before = len(conversation.messages), len(conversation.replies)
+    exchange(conversation, prompt, renderer, progress, result, config, saver)
     result.messages = conversation.messages
     console.secrets.add(*conversation.model.secrets)  # tokens come with the request
-    _judge(result, renderer, config, console, in_session, shape=conversation.shape)
+
+    def save() -> None:
+        if saver:
+            saver.end(conversation, *before, result, with_cost=shows_cost(config, console))
+
+    _judge(result, renderer, config, console, in_session, save, shape=conversation.shape)
+    if saver and not isinstance(result.error, ClosedPipe):
+        saver.report()
     return result
 
 
 def check_secrets(prompt: UserPromptPart, config: Config, console: Console) -> None:
-    """Raise UserError for a prompt that holds one of the keys in use, unless --allow-secrets permits it."""
-    if not config.settings.allow_secrets and console.secrets.in_text(prompt.text):
+    """Raise UserError for a prompt that holds one of the keys in use, unless --allow-secrets permits it.
+
+    For what only looks like a key of a vendor, show a warning.
+    """
+    if config.settings.allow_secrets:
+        return
+    if console.secrets.in_text(prompt.text):
         raise UserError(
             "the prompt holds one of your own keys; nothing was sent", hint="remove it, or pass --allow-secrets"
         )
+    for owner, line in vendor_keys(prompt.text):
+        what = owner if owner.startswith("a ") else f"a key of {owner}"
+        console.stderr.line(f"warning: line {line} of the prompt holds what looks like {what}, and it is sent")
 
 
 def fail(error: LlmcliError, config: Config, console: Console, *, model: str) -> Result:
@@ -102,18 +122,20 @@ def exchange(
     renderer: Renderer,
     progress: Aside,
     result: Result,
-    *,
-    repairs: int = 1,
+    config: Config,
+    saver: Saver | None = None,
 ) -> None:
     """Show the reply as it arrives, and close `result` with the reply and the error that ended it, if any."""
     replies, before = len(conversation.replies), len(conversation.messages)
     error: LlmcliError | None = None
     result.secrets.add(*conversation.model.secrets)
     try:
-        with (
-            closing(conversation.ask(prompt, repairs)) as events,
-            progress.waiting_for(conversation.model.members[0].id),
-        ):
+        limit_cost(conversation, config)
+        sent = conversation.ask(prompt, config.settings.repair)
+        if saver:
+            saver.begin(conversation, prompt, result.model)
+            sent = saver.following(sent)
+        with closing(sent) as events, progress.waiting_for(conversation.model.members[0].id):
             show(events, renderer, progress, result)
     except KeyboardInterrupt as stop:
         error = Interrupted.by(stop)
@@ -133,9 +155,10 @@ def _judge(
     config: Config,
     console: Console,
     in_session: bool,
+    save: Callable[[], None] = lambda: None,
     shape: Shape | None = None,
 ) -> None:
-    """Judge the reply, show its end, and report on stderr."""
+    """Judge the reply, save it, show its end, and report on stderr."""
     settings = config.settings
     notes: list[str] = []
     if result.response and not result.error:
@@ -151,6 +174,7 @@ def _judge(
         result.fit = verdict.fit
     if result.error:
         add_hint(result.error, in_session=in_session)
+    save()  # before the end is shown, which holds the ID of the conversation
     if not isinstance(result.error, ClosedPipe):
         _show_end(result, renderer, in_session)
     if isinstance(result.error, ClosedPipe):  # no reader is left
@@ -162,6 +186,8 @@ def _judge(
         console.stderr.line(f"[{number}] {f'{title} ' if title else ''}{source['url']}", dim=True)
     if result.response and result.response.served_by and _shows_usage(config, console):
         columns = console.stderr.size()[0] if console.stderr.is_terminal else None
+        if columns and console.stdout.is_terminal and result.response.text:
+            console.stderr.line("")  # between the reply and the line about it
         console.stderr.line(usage_line(result, columns), dim=True)
     if result.error:
         _say(result.error, result, config, console, in_session)

@@ -83,7 +83,7 @@ _BROKEN_FRAME = bytearray(aws_frames(("contentBlockDelta", {"delta": {"text": "?
 _BROKEN_FRAME[-1] ^= 0xFF  # its checksum
 
 FAULTS = (
-    Fault("nobody listens", None, 6, "network", again=True),
+    Fault("nobody listens", None, 6, "network"),
     Fault("closed before the headers", lambda protocol: Answer(drop=True), 6, "network", again=True),
     Fault("reset before the headers", lambda protocol: Answer(drop=True, reset=True), 6, "network", again=True),
     Fault("silent before the headers", lambda protocol: Answer(drop=True, stall=True), 6, "timeout"),

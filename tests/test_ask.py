@@ -441,6 +441,7 @@ def test_the_json_object(openai: FakeProvider) -> None:
     assert value.pop("duration_s") >= value.pop("first_text_s") >= 0
     assert value.pop("created").endswith("Z")
     assert value.pop("version") == __version__
+    assert [one["kind"] for one in value.pop("messages")] == ["request", "response"]
     assert value == {
         "format_version": 1,
         "exit_code": 0,
@@ -593,15 +594,15 @@ def test_anthropic_request_and_reply(provider: FakeProvider) -> None:
 
 def test_an_option_that_the_api_does_not_take_is_named(provider: FakeProvider) -> None:
     env = {"LLMCLI_ANTHROPIC_BASE_URL": provider.url, "ANTHROPIC_API_KEY": KEY}
-    result = llmcli("hi", "-m", "anthropic:x", "--temperature", "0.5", env=env)
+    result = llmcli("hi", "-m", "anthropic:x", "--seed", "5", env=env)
     assert result.code == 2
-    assert "--temperature" in result.stderr
+    assert "--seed" in result.stderr
     assert provider.requests == []
     provider.answer_json({"type": "message", "content": [{"type": "text", "text": "ok"}], "stop_reason": "end_turn"})
-    result = llmcli("hi", "-m", "anthropic:x", "--temperature", "0.5", "--lenient", env=env)
+    result = llmcli("hi", "-m", "anthropic:x", "--seed", "5", "--lenient", env=env)
     assert (result.code, result.stdout) == (0, b"ok\n")
-    assert "--temperature is not sent" in result.stderr
-    assert "temperature" not in provider.requests[-1].body
+    assert "--seed is not sent" in result.stderr
+    assert "seed" not in provider.requests[-1].body
 
 
 def test_prompt_with_a_key_in_use_is_refused(openai: FakeProvider) -> None:

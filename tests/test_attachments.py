@@ -8,8 +8,6 @@ from typing import Any
 
 import pytest
 
-from llmcli.messages import Attachment, ModelRequest, UserPromptPart
-from llmcli.store import database as store
 from tests.command import llmcli
 from tests.fake_provider import FakeProvider, chat_reply
 from tests.pty_terminal import Terminal
@@ -200,9 +198,3 @@ def test_a_model_that_does_not_take_the_files_of_the_conversation_leaves_the_old
         terminal.say("/file -")
         terminal.see("\nno file waits for a prompt\n")
         terminal.see(lambda: "waiting" not in terminal.bar, "none in the bar")
-
-
-def test_it_is_saved_with_the_conversation() -> None:
-    request = ModelRequest((UserPromptPart.of("hi", (Attachment("a.png", "image/png", b64(PNG)),)),))
-    store.save("1", "boats", "test", [request])
-    assert store.load("boats")[1] == [request]

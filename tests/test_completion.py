@@ -226,7 +226,7 @@ def test_every_shell_gets_the_same_answer(shell: str) -> None:
             ["--format=auto", "--format=json", "--format=markdown", "--format=ndjson", "--format=text"],
         ),
         ("llmcli --effort x", 2, ["xhigh"]),
-        ("llmcli config ", 2, ["path", "show"]),
+        ("llmcli config ", 2, ["edit", "path", "set", "show", "unset"]),
         ("llmcli config show --", 3, ["--help", "--json"]),
         ("llmcli asq ", 2, []),
         ('llmcli "open quote', 1, []),

@@ -56,7 +56,7 @@ OURS: list[ModelMessage] = [
     ModelRequest(
         (
             ToolReturnPart("search", {"found": [1, 2.5]}, "call_1", True, NOW),
-            RetryPromptPart([{"msg": "missing"}], timestamp=NOW),
+            RetryPromptPart([{"type": "missing", "loc": ["name"], "msg": "missing", "input": {}}], timestamp=NOW),
             UserPromptPart((Attachment("", "image/png", url="https://example.com/x.png"), "and this?"), NOW),
         )
     ),

@@ -13,6 +13,7 @@ from dataclasses import replace
 import pytest
 
 from llmcli import render
+from llmcli.config.load import bare_config
 from llmcli.conversation import Conversation
 from llmcli.messages import StreamEvent, TextDelta
 from llmcli.models import build_model
@@ -119,7 +120,7 @@ def test_what_is_recorded_is_on_stdout(
     conversation = Conversation(build_model("openai:m", base_url=provider.url))
     stdout, report = render.Stdout(), render.Result("openai:m")
     shown = MarkdownRenderer(stdout, Look(None)) if laid_out else TextRenderer(stdout, at_once=False)
-    exchange(conversation, "hi", shown, Aside(render.Stderr(), thinking=None), report)
+    exchange(conversation, "hi", shown, Aside(render.Stderr(), thinking=None), report, bare_config({}))
     shown.end(report)
     assert report.response
     assert report.response.text == f"{first}two"

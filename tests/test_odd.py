@@ -342,7 +342,7 @@ def test_closed_streams_give_no_traceback(args: str, redirect: str) -> None:
 
 
 def test_a_refused_option_leaves_no_trace_of_a_reply(openai: FakeProvider) -> None:
-    result = llmcli("hi", "-m", "anthropic:x", "--temperature", "1", "--json", "--usage")
+    result = llmcli("hi", "-m", "anthropic:x", "--seed", "1", "--json", "--usage")
     assert (result.code, result.json["finish_reason"], result.json["usage"]["requests"]) == (2, "error", 0)
     assert "unknown" not in result.stderr
 
@@ -363,9 +363,9 @@ def test_an_alias_is_shown_as_it_was_asked_for(openai: FakeProvider, tmp_path: P
 
 
 def test_a_dropped_option_is_told_in_a_dry_run(openai: FakeProvider) -> None:
-    result = llmcli("hi", "-m", "anthropic:x", "--temperature", "1", "--lenient", "--dry-run")
-    assert "--temperature is not sent" in result.stderr
-    assert "temperature" not in json.loads(result.stdout.partition(b"\n\n")[2])
+    result = llmcli("hi", "-m", "anthropic:x", "--seed", "1", "--lenient", "--dry-run")
+    assert "--seed is not sent" in result.stderr
+    assert "seed" not in json.loads(result.stdout.partition(b"\n\n")[2])
 
 
 def test_a_short_placeholder_key_mangles_no_message(openai: FakeProvider) -> None:

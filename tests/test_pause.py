@@ -60,7 +60,7 @@ def test_others_write_where_the_open_block_was(screen: Screen, renderer: Markdow
     screen.steer("note: something else\n")
     renderer.event(TextDelta("end"))
     renderer.end(Result("m"))
-    assert screen.terminal.rows() == ["A", "━", "", " • final", "note: something else", " • open end"]
+    assert screen.terminal.rows() == ["A", "━", "", " • final", "note: something else", " • open", "   end"]
 
 
 def test_what_was_not_drawn_before_a_pause_comes_with_the_end(screen: Screen, renderer: MarkdownRenderer) -> None:

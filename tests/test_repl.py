@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import base64
+import os
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +49,8 @@ def order(terminal: Terminal, command: str, said: str) -> None:
 def test_help_names_every_command(terminal: Terminal) -> None:
     order(terminal, "/help", "Ctrl-D")
     for name in (
-        *("/help", "/model", "/system", "/file", "/retry", "/continue", "/undo", "/copy", "/save", "/sessions"),
+        *("/help", "/model", "/system", "/file", "/retry", "/more", "/undo", "/copy", "/save", "/sessions"),
+        *("/name", "/fork", "/search"),
         *("/usage", "/set", "/clear", "/exit", "Enter", "Alt-Enter, Ctrl-J", "Ctrl-X Ctrl-E"),
     ):
         assert f"\n{name}" in terminal.text
@@ -320,16 +324,15 @@ def test_a_saved_session_goes_on_in_another(provider: FakeProvider) -> None:
     provider.answer(sse(chat_chunk({"content": "half"}), end=None), cut=True)
     provider.answer(chat_reply("three"))
     with talk(provider, "-s", "Be brief.") as terminal:
-        order(terminal, "/save", "error: there is nothing to save yet")
         ask(terminal, "first", "one")
-        order(terminal, "/save my work", "saved as my work")
+        order(terminal, "/save my work", "named my work")
         order(terminal, "second", "error: ")
-        assert terminal.bar.endswith("my work")
+        terminal.see(lambda: terminal.bar.endswith("my work"), "the name in the bar")
     env = {"LLMCLI_OPENAI_BASE_URL": provider.url}
     with Terminal("chat", "-m", "test:echo", env=env) as terminal:
-        order(terminal, "/sessions", "openai:gpt-6-luna  first")
-        order(terminal, "/sessions nonesuch", "error: there is no saved session nonesuch")
+        order(terminal, "/sessions nonesuch", "error: there is no saved conversation nonesuch")
         order(terminal, "/sessions my work", "my work: 2 prompts, openai:gpt-6-luna")
+        assert "> second\nhalf" in terminal.text
         order(terminal, "/system", "system prompt: Be brief.")
     with Terminal("chat", "-m", "test", "--no-usage", env=env) as terminal:
         terminal.ready()
@@ -345,15 +348,121 @@ def test_a_saved_session_goes_on_in_another(provider: FakeProvider) -> None:
 
 def test_an_unsaved_conversation_is_not_dropped_for_another(terminal: Terminal, provider: FakeProvider) -> None:
     ask(terminal, "first", "one")
-    order(terminal, "/save a", "saved as a")
+    order(terminal, "/save a", "named a")
+    provider.answers[:0] = []
+    with talk(provider, "-n") as other:
+        ask(other, "second", "two")
+        order(other, "/sessions a", "hint: /save it, or /clear it")
+        order(other, "/save a", "has the name a already")
+        order(other, "/save", "named 20")
+        order(other, "/sessions a", "a: 1 prompt, openai:gpt-6-luna")
+        ask(other, "third", "three")
+    assert turns(provider) == ["user: first", "assistant: one", "user: third"]
+
+
+def rows(query: str) -> list[tuple[Any, ...]]:
+    with closing(sqlite3.connect(Path(os.environ["LLMCLI_HOME"], "data", "conversations.db"))) as database:
+        return database.execute(query).fetchall()
+
+
+def test_every_turn_of_a_session_is_saved(terminal: Terminal) -> None:
+    ask(terminal, "first", "one")
+    terminal.see("conversations are saved in")
+    ask(terminal, "second", "two")
+    terminal.ready()
+    assert rows("SELECT turns FROM conversations") == [(2,)]
+
+
+def test_no_save_saves_nothing_until_save(provider: FakeProvider) -> None:
+    provider.answer(chat_reply("one"))
+    provider.answer(chat_reply("two"))
+    with talk(provider, "-n") as terminal:
+        ask(terminal, "first", "one")
+        terminal.ready()
+        assert rows("SELECT count(*) FROM messages") == [(0,)]
+        order(terminal, "/save a", "named a")
+        assert rows("SELECT count(*), (SELECT turns FROM conversations) FROM messages") == [(2, 1)]
+        ask(terminal, "second", "two")
+        terminal.see("conversations are saved in")
+    assert rows("SELECT name, turns FROM conversations") == [("a", 2)]
+
+
+def test_undo_and_retry_keep_the_other_branch(terminal: Terminal) -> None:
+    ask(terminal, "first", "one")
+    ask(terminal, "/retry", "two")
+    order(terminal, "/undo", "taken back")
+    ask(terminal, "other", "three")
+    terminal.ready()
+    found = rows("SELECT parent, json_extract(message, '$.parts[0].content') FROM messages ORDER BY id")
+    assert [text for parent, text in found if parent is None] == ["first", "first", "other"]
+    assert rows("SELECT count(*) FROM conversations") == [(1,)]
+
+
+def test_a_retry_that_fails_leaves_the_branch_in_force(provider: FakeProvider) -> None:
+    provider.answer(chat_reply("one"))
+    provider.answer(b"{}", status=400, content_type="application/json")
+    provider.answer(chat_reply("three"))
+    with talk(provider) as terminal:
+        ask(terminal, "first", "one")
+        order(terminal, "/retry", "error: ")
+        ask(terminal, "second", "three")
+        terminal.ready()
+    assert rows("SELECT state FROM turns ORDER BY id") == [("done",), ("failed",), ("done",)]
+    assert rows("SELECT count(*) FROM messages WHERE parent IS NULL") == [(2,)]
+
+
+def test_fork_goes_on_in_a_copy(terminal: Terminal) -> None:
+    ask(terminal, "first", "one")
+    order(terminal, "/name work", "named work")
+    order(terminal, "/fork aside", "this is aside now; work stays as it is")
+    ask(terminal, "second", "two")
+    terminal.ready()
+    assert rows("SELECT name, turns FROM conversations ORDER BY name") == [("aside", 2), ("work", 1)]
+
+
+def test_search_finds_saved_messages(terminal: Terminal) -> None:
+    ask(terminal, "a rare word", "one")
+    order(terminal, "/search rare", "request  a rare word")
+    order(terminal, "/search absent", "nothing found")
+
+
+def test_sessions_are_chosen_with_the_arrow_keys(terminal: Terminal, provider: FakeProvider) -> None:
+    ask(terminal, "first", "one")
     order(terminal, "/clear", "a new conversation")
     ask(terminal, "second", "two")
-    order(terminal, "/sessions a", "hint: /save it, or /clear it")
-    order(terminal, "/save a", "error: there is a saved session a already")
-    order(terminal, "/save", "saved as 20")
-    order(terminal, "/sessions a", "a: 1 prompt, openai:gpt-6-luna")
+    terminal.say("/sessions")
+    terminal.see("Enter continues it")
+    terminal.see("> second")
+    terminal.type("\x1b[B")
+    terminal.see("> first")
+    terminal.type("\r")
+    terminal.see("1 prompt, openai:gpt-6-luna")
+    terminal.ready()
     ask(terminal, "third", "three")
     assert turns(provider) == ["user: first", "assistant: one", "user: third"]
+    terminal.say("/sessions")
+    terminal.see("Enter continues it")
+    terminal.type("\x1b")
+    terminal.ready()
+
+
+def test_resuming_shows_the_last_exchange(provider: FakeProvider) -> None:
+    provider.answer(chat_reply("one"))
+    with talk(provider, "--session", "work") as terminal:
+        ask(terminal, "first", "one")
+    with talk(provider, "--session", "work") as terminal:
+        terminal.see("> first\none")
+        terminal.see(lambda: terminal.bar.endswith("work"), "the name in the bar")
+
+
+def test_a_new_system_prompt_of_a_saved_conversation_is_saved(terminal: Terminal, provider: FakeProvider) -> None:
+    ask(terminal, "first", "one")
+    order(terminal, "/name work", "named work")
+    order(terminal, "/system Be nice.", "system prompt: Be nice.")
+    ask(terminal, "second", "two")
+    order(terminal, "/clear", "a new conversation")
+    order(terminal, "/sessions work", "work: 2 prompts")
+    order(terminal, "/system", "system prompt: Be nice.")
 
 
 def test_hostile_text_is_only_text(provider: FakeProvider) -> None:
@@ -364,8 +473,10 @@ def test_hostile_text_is_only_text(provider: FakeProvider) -> None:
         terminal.type("\x1b[200~evil \x1b]0;owned\x07\x1b[201~\r")
         terminal.see("fine\n")
         terminal.ready()
-        order(terminal, "/save a", "saved as a")
-        order(terminal, "/sessions", "last used")
+        order(terminal, "/save a", "named a")
+        terminal.say("/sessions")
+        terminal.see("Enter continues it")
+        terminal.type("\x1b")
         order(terminal, "/undo", "taken back")
     assert b"\x1b]0;" not in terminal.raw
 

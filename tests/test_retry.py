@@ -239,10 +239,10 @@ def test_the_same_in_the_environment(openai: FakeProvider) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ('["overlaoded"]', "overlaoded is no error of a provider; did you mean overloaded?"),
-        ("[429, 42]", "42 is no error of a provider; there are 400 to 599, refused, not_found, "),
-        ('["stupid"]', "stupid is no error of a provider; there are 400 to 599, "),
-        ('[" ", 600]', "an empty word is no error"),
+        ('["overlaoded"]', "overlaoded is not an error kind of a provider; did you mean overloaded?"),
+        ("[429, 42]", "42 is not an error kind of a provider; known are 400 to 599, refused, not_found, "),
+        ('["stupid"]', "stupid is not an error kind of a provider; known are 400 to 599, "),
+        ('[" ", 600]', "an empty word is not an error"),
     ],
 )
 def test_a_reason_that_no_error_has_is_refused(openai: FakeProvider, words: str, said: str) -> None:

@@ -19,6 +19,7 @@ from llmcli.local_setup import offer_pull
 from llmcli.messages import ModelMessage, UserPromptPart
 from llmcli.models import HTTPRequest
 from llmcli.permission import template_of
+from llmcli.saving import Resumed, Saver, resume
 from llmcli.signals import deliver_signals
 from llmcli.template import Template, given_params
 from llmcli.turn import check_secrets, fail, offer_tools, progress_for, run, shows_cost
@@ -74,11 +75,15 @@ def _answer(options: Mapping[str, object], console: Console, fault: LlmcliError 
         console.stderr.configure(quiet=config.settings.quiet, color=config.settings.color)
         if fault:
             raise fault
-        model = _chosen_model(config, console)
+        resumed = resume(config, console)
+        model = _chosen_model(config, console, resumed)
         toolbox = _open_tools(config, console, stack)
         conversation, prompt = _prepared(config, console, model, template)
+        if resumed:
+            resumed.apply(conversation, config)
         if toolbox:
             offer_tools(toolbox, conversation, config, console)
+        saver = Saver(config, console, resumed=resumed)
         if config.settings.dry_run:
             if config.settings.mcp:
                 console.stderr.line("note: the tool servers were started to show their tools")
@@ -88,7 +93,7 @@ def _answer(options: Mapping[str, object], console: Console, fault: LlmcliError 
     except LlmcliError as error:
         return fail(error, config, console, model=model).exit_code
     with _prices_loaded_meanwhile(shows_cost(config, console)):
-        return run(conversation, prompt, config, console, model=model, toolbox=toolbox).exit_code
+        return run(conversation, prompt, config, console, model=model, toolbox=toolbox, saver=saver).exit_code
 
 
 def _open_tools(config: Config, console: Console, stack: ExitStack) -> Toolbox | None:
@@ -100,12 +105,19 @@ def _open_tools(config: Config, console: Console, stack: ExitStack) -> Toolbox |
     return stack.enter_context(open_toolbox(config, console))
 
 
-def _chosen_model(config: Config, console: Console) -> str:
-    """The model as the person named it. Raises UserError for a missing prompt, SettingsError for a missing model."""
+def _chosen_model(config: Config, console: Console, resumed: Resumed | None) -> str:
+    """The model as the person named it, else that of the conversation that goes on.
+
+    Raises UserError for a missing prompt, SettingsError for a missing model.
+    """
     settings = config.settings
     if not (settings.prompt or settings.file or settings.template) and console.stdin.is_terminal:
         hint = 'type one: llmcli "..."; llmcli chat begins a session'
         raise UserError("there is no prompt; nothing was sent", hint=hint)
+    if resumed and resumed.note:
+        console.stderr.line(f"note: {resumed.note}", dim=True)
+    if resumed and resumed.model and config.sources["model"] not in ("option", "prompt file"):
+        return resumed.model
     model, chosen_because = choose_name(config)
     if chosen_because:
         console.stderr.line(f"note: {chosen_because}")

@@ -21,6 +21,7 @@ from llmcli.providers.table import PROVIDERS
 __all__ = [
     "COMPLETIONS",
     "SCRIPTS",
+    "complete_conversation",
     "complete_model",
     "complete_own_tool",
     "complete_provider",
@@ -88,6 +89,19 @@ def complete_provider(incomplete: str) -> list[str]:
     return [name for name in names if name.startswith(incomplete)]
 
 
+def complete_conversation(incomplete: str) -> list[str]:
+    """The names of saved conversations that begin like `incomplete`, and the IDs from 4 digits on."""
+    from llmcli.errors import LlmcliError
+    from llmcli.store.database import reading
+    from llmcli.store.find import matching_names
+
+    try:
+        with reading() as database:
+            return matching_names(database, incomplete) if database else []
+    except LlmcliError:
+        return []
+
+
 def complete_template(incomplete: str) -> list[str]:
     """The names of prompt files that begin like `incomplete`."""
     from llmcli.template import template_names
@@ -133,6 +147,7 @@ COMPLETIONS = {
     "model": complete_model,
     "template": complete_template,
     "mcp": complete_server,
+    "conversation": complete_conversation,
     "tool": complete_own_tool,
 }
 """What completes the value of an option, by the `complete` of its setting."""

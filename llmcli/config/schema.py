@@ -72,6 +72,11 @@ def _in_table(table: str) -> list[str]:
 
 _Defaults = _model("Defaults", _in_table("defaults"))
 _Limits = _model("Limits", _in_table("limits"))
+_Privacy: type[BaseModel] = create_model(
+    "Privacy",
+    __base__=_Strict,
+    **{name.removeprefix("privacy_"): (_annotation(name), None) for name in _in_table("privacy")},  # type: ignore[call-overload]  # fields by name
+)
 Variables = _model("Variables", [name for name in FIELDS if meta_of(name).table is not None])
 """All settings as variables, where every value is text."""
 
@@ -85,6 +90,8 @@ class ProviderSettings(_Strict):
     key_command: str | None = None
     proxy: str | None = None
     ca_file: str | None = None
+    client_cert: str | None = None
+    client_key: str | None = None
     headers: (
         dict[Annotated[str, Field(pattern=r"^[\w-]+$")], Annotated[str, Field(pattern=r"^[\x20-\x7e]*$")]] | None
     ) = None
@@ -151,6 +158,7 @@ class _Tables(_Strict):
     tools: dict[_Name, ToolSettings] = {}
     defaults: Any = None
     limits: Any = None
+    privacy: Any = None
 
 
 SettingsFile = create_model(
@@ -159,6 +167,7 @@ SettingsFile = create_model(
     **{name: (_annotation(name), None) for name in _in_table("")},  # type: ignore[call-overload]  # fields by name
     defaults=(_Defaults, _Defaults()),
     limits=(_Limits, _Limits()),
+    privacy=(_Privacy, _Privacy()),
 )
 """The whole file."""
 

@@ -26,6 +26,7 @@ from llmcli.messages import (
     as_json,
     given,
 )
+from llmcli.models.cache_key import cache_key
 from llmcli.models.chat import ChatProtocol
 from llmcli.models.counts import count, other_counts, told_cost
 from llmcli.models.event_builder import Events, Reply
@@ -48,6 +49,7 @@ _MAPPED = frozenset(
         *("cached_tokens", "cache_write_tokens", "reasoning_tokens"),
     ]
 )
+_ENCRYPTS = re.compile(r"gpt-[5-9]|o\d|grok-")  # models that give their reasoning in an encrypted form
 _REASONS = re.compile(r"(?:gpt-[5-9]|o\d)")  # models that take a reasoning field; others refuse it
 # Items that wait for the client; besides those, any item with `execution: client`.
 _CALLS = frozenset(
@@ -76,6 +78,7 @@ class ResponsesProtocol(ChatProtocol):
         reasoning: dict[str, str] = {}
         if settings.effort:
             reasoning["effort"] = settings.effort
+        encrypts = bool(_ENCRYPTS.match(self.model))
         reasons = bool(_REASONS.match(self.model)) and settings.effort != "none"
         if reasons:
             reasoning["summary"] = "auto"
@@ -86,11 +89,12 @@ class ResponsesProtocol(ChatProtocol):
             "top_p": settings.top_p,
             "reasoning": reasoning or None,
             "user": settings.user_id,
+            "prompt_cache_key": cache_key(self.endpoint, messages) if settings.cache else None,
             "tools": list(self._tools(settings)) or None,
             "tool_choice": settings.tool_choice,
             "text": self._text(settings),
             # The server keeps nothing, so it gets its reasoning back; it needs that where a call has to be answered.
-            "include": ["reasoning.encrypted_content"] if reasons and settings.tools else None,
+            "include": ["reasoning.encrypted_content"] if encrypts and settings.tools else None,
             "plugins": [{"id": "web"}] if settings.web and self.provider.web == "plugin" else None,
         }
         # store: the history is ours; by default the server would keep every reply for 30 days.
@@ -143,8 +147,9 @@ class ResponsesProtocol(ChatProtocol):
         told: set[str | None] = set()
         for part in message.parts:
             if isinstance(part, ThinkingPart):
-                if part in own and part.id not in told and (item := _reasoning_item(own, part.id)):
-                    told.add(part.id)
+                same = own if part.id else [part]  # xAI gives its items no id
+                if part in own and part.id not in told and (item := _reasoning_item(same, part.id)):
+                    told |= {part.id} - {None}
                     yield item
             elif isinstance(part, TextPart):
                 if part.content.strip():
@@ -303,11 +308,11 @@ def _sources(response: Mapping[str, Any], reply: Reply) -> Iterator[StreamEvent]
 
 def _reasoning_item(own: Sequence[ThinkingPart], name: str | None) -> dict[str, Any] | None:
     """The parts of one id as the item that they came as; None where its encrypted form is missing."""
-    parts = [part for part in own if part.id == name]
+    parts = [part for part in own if part.id == name] if name else own
     signature = next((part.signature for part in parts if part.signature), None)
-    if not name or not signature:
+    if not signature:
         return None
-    item: dict[str, Any] = {"type": "reasoning", "id": name, "encrypted_content": signature}
+    item: dict[str, Any] = {"type": "reasoning", **given({"id": name}), "encrypted_content": signature}
     raw = next(
         (
             part.provider_details["raw_content"]

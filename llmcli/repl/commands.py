@@ -7,20 +7,28 @@ import re
 import shlex
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from llmcli.attachments import read_attachments
 from llmcli.config.load import parsed
 from llmcli.config.settings import FIELDS, meta_of
-from llmcli.errors import SettingsError, UserError
+from llmcli.errors import UserError
 from llmcli.factory import text_of
 from llmcli.inputs import fenced, read_text
-from llmcli.messages import ModelMessage, ModelRequest, ModelResponse, SystemPromptPart, UserPromptPart
+from llmcli.messages import ModelMessage, ModelResponse, UserPromptPart
 from llmcli.providers.lookup import models_like
 from llmcli.render.columns import table
 from llmcli.render.streams import harmless
-from llmcli.repl.clipboard import copy
+from llmcli.render.words import hanging
+from llmcli.repl.copying import copy_command
 from llmcli.repl.prompt_files import prompt_files, use_template
+from llmcli.repl.saved import (
+    continue_saved,
+    fork_conversation,
+    name_conversation,
+    rewrite_first,
+    saved_names,
+    search_saved,
+)
 from llmcli.repl.session import Over, Session
 from llmcli.repl.totals import Spent, spent
 from llmcli.secrets import public_address
@@ -53,11 +61,12 @@ class Command:
     help: str
     run: Callable[[Session, str], None]
     complete: Callable[[Session, str], Iterable[str]] = _nothing
+    also: tuple[str, ...] = ()  # further names
 
 
 def find_command(name: str) -> Command | None:
     """The command of that name."""
-    return next((command for command in COMMANDS if command.name == name), None)
+    return next((command for command in COMMANDS if name in (command.name, *command.also)), None)
 
 
 def run_command(session: Session, line: str) -> None:
@@ -65,22 +74,36 @@ def run_command(session: Session, line: str) -> None:
     name, *rest = line.split(maxsplit=1)
     found = find_command(name)
     if found is None:
-        meant = did_you_mean(name, [command.name for command in COMMANDS]) or "/help lists them."
+        meant = (
+            did_you_mean(name, [one for command in COMMANDS for one in (command.name, *command.also)])
+            or "/help lists them."
+        )
         raise UserError(f"there is no command {name}", hint=f"{meant} A prompt that begins with a slash: /{name}")
     found.run(session, rest[0].strip() if rest else "")
 
 
 def _help(session: Session, argument: str) -> None:
+    if argument:
+        found = find_command(f"/{argument.removeprefix('/')}")
+        if found is None:
+            raise UserError(f"there is no command {argument}", hint="/help lists them")
+        also = f" (also {', '.join(found.also)})" if found.also else ""
+        session.say(f"{found.name} {found.argument}".rstrip() + f"{also}: {found.help}")
+        return
     rows = [(f"{command.name} {command.argument}".rstrip(), command.help) for command in COMMANDS]
-    rows += [("//...", "a prompt that begins with a slash"), ("", ""), *_KEYS]
+    rows += [("//...", "a prompt that begins with a slash"), ("exit, quit", "leave"), ("", ""), *_KEYS]
     width = max(len(left) for left, _ in rows)
-    session.say("\n".join(f"{left:{width}}  {right}".rstrip() for left, right in rows))
+    columns = session.console.stderr.size()[0]
+    session.say("\n".join(hanging(f"{left:{width}}  ", right, columns).rstrip() for left, right in rows))
+
+
+def _command_names(session: Session, argument: str) -> Iterable[str]:
+    return (one.name[1:] for one in COMMANDS if one.name[1:].startswith(argument.removeprefix("/")))
 
 
 def _model(session: Session, name: str) -> None:
     if name:
         session.use_model(name)
-        session.keep()
     model = session.conversation.model
     address = public_address(model.address)
     session.say(f"model: {model.id}" + (f", {address}" if address else ""))
@@ -94,7 +117,7 @@ def _models(session: Session, argument: str) -> Iterable[str]:
 def _system(session: Session, text: str) -> None:
     if text:
         session.conversation.instruct(None if text == "-" else text_of(text, "/system", session.console.stdin))
-        session.keep()
+        rewrite_first(session)
     session.say(f"system prompt: {session.conversation.system or 'none'}")
 
 
@@ -169,64 +192,20 @@ def _undo(session: Session, argument: str) -> None:
     taken = session.conversation.take_back()
     if not taken:
         raise UserError("there is nothing to take back")
-    session.keep()
+    session.saver.recorder.rewind(len(session.conversation.messages))
     session.say(f"taken back: {_short(_prompt(taken).text)}")
 
 
-def _copy(session: Session, argument: str) -> None:
-    replies = (one for one in reversed(session.conversation.messages) if isinstance(one, ModelResponse))
-    if not (text := next((one.text for one in replies), "")):
-        raise UserError("there is no reply to copy")
-    session.say(copy(text, session.to_terminal))
-
-
-def _save(session: Session, name: str) -> None:
-    messages = session.conversation.messages
-    if not messages:
-        raise UserError("there is nothing to save yet")
-    session.save(name or session.saved_as or f"{datetime.now():%Y-%m-%d-%H%M%S}")
-    session.say(f"saved as {session.saved_as}, with every reply that follows")
-
-
-def _sessions(session: Session, name: str) -> None:
-    from llmcli.store import database as store
-
-    if name:
-        _resume(session, name)
+def _edit(session: Session, argument: str) -> None:
+    """The prompt comes back into the input line; the turn that it began is taken back when there was one."""
+    if session.unanswered is not None:
+        session.draft, session.unanswered = session.unanswered.text, None
         return
-    rows = [
-        (one.name, f"{one.updated.astimezone():%Y-%m-%d %H:%M}", one.model, _short(one.first_words))
-        for one in store.listed()
-    ]
-    listing = _lines(("name", "last used", "model", "begins"), rows)
-    session.say(listing if rows else "none is saved yet; /save saves one")
-
-
-def _resume(session: Session, name: str) -> None:
-    from llmcli.store import database as store
-
-    if session.conversation.messages and not session.saved_as:
-        raise UserError("this conversation is not saved, and would be lost", hint="/save it, or /clear it")
-    saved, messages = store.load(name)
-    session.begin_anew()
-    session.id, session.saved_as = saved.id, saved.name
-    session.conversation.messages[:] = messages
-    session.conversation.system = _system_prompt(messages)
-    try:
-        session.use_model(saved.model)
-    except (UserError, SettingsError) as error:
-        session.console.stderr.line(f"note: {error.message}; {session.model_name} goes on")
-    prompts = sum(isinstance(one, ModelRequest) for one in messages)
-    session.say(f"{saved.name}: {prompts} prompt{'s' * (prompts != 1)}, {session.model_name}")
-
-
-def _session_names(session: Session, argument: str) -> Iterable[str]:
-    from llmcli.store import database as store
-
-    try:
-        return [one.name for one in store.listed() if one.name.startswith(argument)]
-    except UserError:
-        return []
+    taken = session.conversation.take_back()
+    if not taken:
+        raise UserError("there is no prompt to edit")
+    session.saver.recorder.rewind(len(session.conversation.messages))
+    session.draft = _prompt(taken).text
 
 
 def _usage(session: Session, argument: str) -> None:
@@ -250,7 +229,14 @@ def _used(model: str, one: Spent) -> Sequence[str]:
 
 def _is_settable(name: str) -> bool:
     """Whether /set changes it: not the two that have commands, nor how the provider is reached."""
-    return meta_of(name).table is not None and name not in ("model", "system", "proxy", "ca_file")
+    return meta_of(name).table is not None and name not in (
+        "model",
+        "system",
+        "proxy",
+        "ca_file",
+        "client_cert",
+        "client_key",
+    )
 
 
 _SETTABLE = tuple(name for name in FIELDS if _is_settable(name))
@@ -312,11 +298,6 @@ def _prompt(messages: Sequence[ModelMessage]) -> UserPromptPart:
     return UserPromptPart.of("\n\n".join(part.text for part in parts), sum((part.attachments for part in parts), ()))
 
 
-def _system_prompt(messages: Sequence[ModelMessage]) -> str | None:
-    parts = (part for message in messages for part in message.parts)
-    return next((part.content for part in parts if isinstance(part, SystemPromptPart)), None)
-
-
 def _short(text: str) -> str:
     words = " ".join(text.split())
     return words if len(words) <= 40 else f"{words[:39]}…"
@@ -333,7 +314,7 @@ def _lines(head: Sequence[str], rows: Iterable[Sequence[str]], numbers: int = 0)
 
 
 COMMANDS = (
-    Command("/help", "", "this list", _help),
+    Command("/help", "[NAME]", "all commands, or what one does", _help, _command_names),
     Command("/model", "[MODEL]", "go on with another model; alone: which it is", _model, _models),
     Command("/system", "[TEXT]", "another system prompt, @FILE reads it, - is none", _system),
     Command("/file", "[PATH]...", "text files before the next prompt; alone: which; - none", _file, _paths),
@@ -346,14 +327,18 @@ COMMANDS = (
         prompt_files,
     ),
     Command("/retry", "[MODEL]", "send the last prompt again, perhaps to another model", _retry, _models),
-    Command("/continue", "", "ask for the rest of a reply that was cut", _continue),
+    Command("/more", "", "ask for the rest of a reply that was cut", _continue, also=("/continue",)),
+    Command("/edit", "", "take the last prompt back into the input line", _edit),
     Command("/undo", "", "take back the last prompt and its reply", _undo),
-    Command("/copy", "", "the last reply to the clipboard", _copy),
-    Command("/save", "[NAME]", "keep the conversation under a name", _save),
-    Command("/sessions", "[NAME]", "go on with a saved conversation; alone: list them", _sessions, _session_names),
+    Command("/copy", "[N] or code [N]", "the last reply, the N-th last, or a code block of it", copy_command),
+    Command("/name", "[NAME]", "name the conversation; alone: by date", name_conversation),
+    Command("/save", "[NAME]", "the same; under --no-save, begin to save", name_conversation),
+    Command("/sessions", "[NAME]", "continue a saved conversation; alone: choose one", continue_saved, saved_names),
+    Command("/fork", "[NAME]", "continue in a copy of the conversation", fork_conversation),
+    Command("/search", "WORD...", "search the saved conversations", search_saved),
     Command("/tools", "[on|off GLOB]", "tools that are offered; switch some on or off", _tools, _tool_words),
     Command("/usage", "", "tokens and estimated cost, by model", _usage),
     Command("/set", "[NAME [VALUE]]", "change a setting, default for what it was; alone: list them", _set, _settings),
     Command("/clear", "", "a new conversation", _clear),
-    Command("/exit", "", "leave, as Ctrl-D does", _exit),
+    Command("/exit", "", "leave, as Ctrl-D does", _exit, also=("/quit",)),
 )

@@ -20,8 +20,10 @@ from llmcli.paths import private_file
 from llmcli.permission import template_of
 from llmcli.repl.commands import run_command
 from llmcli.repl.prompt_files import filled, wait_for_prompt
+from llmcli.repl.saved import last_exchange
 from llmcli.repl.session import Over, Session, refuse_json
 from llmcli.repl.totals import bar
+from llmcli.saving import Saver, resume
 from llmcli.signals import catch_signals, one_interrupt
 from llmcli.template import given_params
 from llmcli.turn import offer_tools
@@ -68,22 +70,35 @@ def _open(config: Config, console: Console) -> Session:
     settings = config.settings
     if settings.no_input:
         raise UserError("a session asks for prompts, and --no-input forbids it", hint='give a prompt: llmcli "..."')
-    if not console.stdin.is_terminal:
-        raise UserError("a session needs a keyboard, and stdin is no terminal", hint="leave out chat: llmcli <FILE")
+    piped = "" if console.stdin.is_terminal else console.stdin.read_then_keyboard()
     if not (console.stdout.is_terminal or console.stderr.is_terminal):
         raise UserError("a session needs a screen, and neither stdout nor stderr is a terminal")
     if config.sources["format"] == "option":
         refuse_json(settings.format)
     if settings.format in ("json", "ndjson"):  # meant for scripts
         config = config.changed("format", "auto", "default")
+    if settings.cache is None:  # a session sends its history again and again
+        config = config.changed("cache", True, "default")
     console.stderr.configure(quiet=settings.quiet, color=settings.color)
-    name, chosen_because = choose_name(config)
-    if chosen_because:
-        console.stderr.line(f"note: {chosen_because}")
+    resumed = resume(config, console)
+    if resumed and resumed.note:
+        console.stderr.line(f"note: {resumed.note}", dim=True)
+    if resumed and resumed.model and config.sources["model"] not in ("option", "prompt file"):
+        name = resumed.model
+    else:
+        name, chosen_because = choose_name(config)
+        if chosen_because:
+            console.stderr.line(f"note: {chosen_because}")
     console.stdin.claim("the session")
     offer_pull(config, name, console)
     conversation = open_conversation(config, name, console, lazy=True)
-    session = Session(config, name, conversation, console)
+    if resumed:
+        resumed.apply(conversation, config)
+    saver = Saver(config, console, in_session=True, resumed=resumed)
+    session = Session(config, name, conversation, console, saver)
+    session.first = piped.strip("\n")
+    if glance := last_exchange(conversation.messages):
+        console.stderr.line(glance, dim=True)
     session.files = [fenced(path, read_text(path, "--file", console.stdin)) for path in settings.file]
     session.attachments += read_attachments(settings.attach, "--attach", console.stdin)
     return session
@@ -120,7 +135,7 @@ def _line(session: Session) -> Line:
         color=session.config.settings.color,
         when_shown=lambda: threading.Thread(target=load, daemon=True).start(),
     )
-    session.say, session.to_terminal = line.say, line.raw
+    session.say, session.to_terminal, session.choose = line.say, line.raw, line.choose
 
     def load() -> None:
         for step in (session.conversation.model.load, session.load):
@@ -137,7 +152,7 @@ def _talk(session: Session, line: Line) -> int:
         line.say("")
         text = None
         try:
-            text = line.read(vi=session.config.settings.edit_mode == "vi")
+            text = _first(session, line) or _read(session, line)
             with one_interrupt(), line.quiet_keys():
                 _turn(session, text)
         except EOFError:
@@ -152,10 +167,26 @@ def _talk(session: Session, line: Line) -> int:
             session.console.stderr.error(internal_error(error))
 
 
+def _first(session: Session, line: Line) -> str:
+    """The text that was piped in, which is the first prompt; its beginning is shown."""
+    text, session.first = session.first, ""
+    if text:
+        begin = text.lstrip().partition("\n")[0]
+        line.say(f"> {begin[:60]}{'…' if len(begin) > 60 or begin != text.strip() else ''}")
+    return f"/{text}" if text.startswith("/") else text
+
+
+def _read(session: Session, line: Line) -> str:
+    draft, session.draft = session.draft, ""
+    return line.read(vi=session.config.settings.edit_mode == "vi", draft=draft)
+
+
 def _turn(session: Session, text: str) -> None:
     """One line of the person's: a command, or a prompt."""
     if any("\ud800" <= char <= "\udfff" for char in text):  # how Python holds a byte that is not UTF-8
         raise UserError("the prompt is not UTF-8; nothing was sent")
+    if text.strip() in ("exit", "quit"):
+        raise Over
     if text.startswith("/") and not text.startswith("//"):
         run_command(session, text)
     else:

@@ -73,4 +73,3 @@ def _apply(session: Session, template: Template) -> None:
         session.use_model(model)
     if system := template.settings.get("system"):
         session.conversation.instruct(system)
-    session.keep()

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from importlib import import_module
@@ -12,10 +11,11 @@ from typing import TYPE_CHECKING
 from llmcli.config.load import Config
 from llmcli.console import Console
 from llmcli.conversation import Conversation
-from llmcli.errors import ClosedPipe, Interrupted, LlmcliError, UserError
+from llmcli.errors import ClosedPipe, Interrupted, UserError
 from llmcli.factory import chained, choose_model, limits_of, model_settings, shape_of
 from llmcli.messages import Attachment, UserPromptPart
 from llmcli.providers.lookup import split_model
+from llmcli.saving import Saver
 from llmcli.template import Template
 from llmcli.turn import check_secrets, run
 
@@ -45,11 +45,14 @@ class Session:
     """A conversation and what surrounds it.
 
     `model_name` is the model as it was asked for, `files` and `attachments` go with the next prompt, `unanswered` is
-    the last prompt if nobody answered it, `template` a prompt file that the next prompt fills, `saved_as` the name
-    under which the conversation is kept, `toolbox` has the tools that are offered. `say` shows lines to the person.
+    the last prompt if nobody answered it, `template` a prompt file that the next prompt fills, `saver` what
+    saves the turns, `toolbox` has the tools that are offered. `say` shows lines to the person, `choose` lets them pick
+    one of several rows.
     """
 
-    def __init__(self, config: Config, model_name: str, conversation: Conversation, console: Console) -> None:
+    def __init__(
+        self, config: Config, model_name: str, conversation: Conversation, console: Console, saver: Saver | None = None
+    ) -> None:
         self.config = config
         self.start_config = config
         self.model_name = model_name
@@ -58,13 +61,15 @@ class Session:
         self.files: list[str] = []
         self.attachments: list[Attachment] = []
         self.unanswered: UserPromptPart | None = None
-        self.id = uuid.uuid4().hex
-        self.saved_as: str | None = None
+        self.first = ""  # the first prompt, where it does not come from the keyboard
+        self.draft = ""  # what the next input line begins with
+        self.saver = saver or Saver(config, console, in_session=True)
         self.template: tuple[Template, dict[str, str]] | None = None
         self.toolbox: Toolbox | None = None
         self.prices_loaded = False
         self.say: Callable[[str], None] = lambda text: console.stderr.write(f"{text}\n")
         self.to_terminal: Callable[[str], None] = lambda text: None
+        self.choose: Callable[[Sequence[str], Callable[[int], str]], int | None] = lambda rows, glance: None
         self._start_providers = self._providers(model_name)
 
     def send(self, prompt: UserPromptPart) -> None:
@@ -86,12 +91,12 @@ class Session:
             model=self.model_name,
             in_session=True,
             toolbox=self.toolbox,
+            saver=self.saver,
         )
         if len(conversation.replies) > before:
             self.unanswered = None
             self.files.clear()
             self.attachments.clear()
-            self.keep()
         stopped = isinstance(result.error, Interrupted) and result.exit_code != _SIGINT_CODE
         if stopped or isinstance(result.error, ClosedPipe):
             raise Over(result.exit_code)
@@ -120,28 +125,13 @@ class Session:
         self.console.stderr.color(config.settings.color)
         self.config = config
 
-    def keep(self) -> None:
-        """Save the conversation anew, if it has been saved; where that fails, say so, and go on."""
-        if self.saved_as:
-            try:
-                self.save(self.saved_as)
-            except LlmcliError as error:
-                self.console.stderr.error(error)
-
-    def save(self, name: str) -> None:
-        """Save the conversation under a name, and from now on with every reply. Raises UserError."""
-        from llmcli.store import database as store
-
-        store.save(self.id, name, self.model_name, self.conversation.messages)
-        self.saved_as = name
-
     def begin_anew(self) -> None:
         """Leave the conversation; what it has cost stays counted."""
         self.conversation.messages.clear()
         self.files.clear()
         self.attachments.clear()
-        self.unanswered = self.saved_as = None
-        self.id = uuid.uuid4().hex
+        self.unanswered = None
+        self.saver.begin_anew()
 
     def load(self) -> None:
         """Import what the first reply needs, and the price list; that takes a moment, and until then nobody asks it."""

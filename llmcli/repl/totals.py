@@ -60,8 +60,8 @@ def bar(session: Session) -> str:
         parts.append(spent(conversation).cost)
     if waiting := len(session.files) + len(session.attachments):
         parts.append(f"{waiting} file{'s' * (waiting > 1)} waiting")
-    if session.saved_as:
-        parts.append(session.saved_as)
+    if session.saver.recorder.recording.name:
+        parts.append(session.saver.recorder.recording.name)
     return " ".join(harmless(" · ".join(filter(None, parts))).split())
 
 

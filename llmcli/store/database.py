@@ -1,133 +1,185 @@
-"""Saved conversations, in one SQLite file that only its owner can read.
+"""Open the database of saved conversations: one private SQLite file, brought to the latest version when it is opened.
 
-A conversation is a row of `conversations`, its messages are rows of `messages` as JSON, with the `kind` and
-`part_kind` tags that tell them apart. `name` is null for one that nobody named. No write-ahead log: one short
-transaction now and then needs none, and the database stays a single file.
+The file is in WAL mode: readers and one writer do not wait for each other. A file that is broken, or that a newer
+version of llmcli wrote, is recognised by its header before SQLite opens it, and stays as it is.
 """
 
 from __future__ import annotations
 
+import os
 import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from itertools import chain
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
-from llmcli.errors import UserError
-from llmcli.history import dump_messages, load_messages
-from llmcli.messages import ModelMessage, UserPromptPart
-from llmcli.paths import private_file
+from llmcli.errors import SettingsError
+from llmcli.paths import data_path, private_file
+from llmcli.store.migrations import MIGRATIONS, migrate
 
-__all__ = ["Saved", "listed", "load", "save"]
+__all__ = ["BACKUP", "FILE", "StoreError", "connect", "errors_in_words", "reading", "transaction", "writing"]
 
-# What each version adds to the one before; PRAGMA user_version counts those that a file has seen.
-_VERSIONS = (
-    (
-        """CREATE TABLE conversations (
-            id TEXT PRIMARY KEY,
-            name TEXT UNIQUE,
-            model TEXT NOT NULL,
-            first_words TEXT NOT NULL,
-            created TEXT NOT NULL,
-            updated TEXT NOT NULL
-        )""",
-        """CREATE TABLE messages (
-            conversation_id TEXT NOT NULL REFERENCES conversations (id) ON DELETE CASCADE,
-            position INTEGER NOT NULL,
-            message TEXT NOT NULL,
-            PRIMARY KEY (conversation_id, position)
-        ) WITHOUT ROWID""",
-    ),
-)
-_WAIT_S = 5.0  # for another process that is writing
+FILE = "conversations.db"
+BACKUP = f"{FILE}.backup"  # of the version before the last migration
+_MAGIC = b"SQLite format 3\0"
+_VERSION_AT = slice(60, 64)  # PRAGMA user_version, big-endian
+_WAIT_S = 5.0  # for another process that writes
+_OPENING = threading.Lock()
 
 
-@dataclass(frozen=True)
-class Saved:
-    """A saved conversation without its messages; `model` as it was asked for, `updated` in UTC."""
-
-    id: str
-    name: str
-    model: str
-    first_words: str
-    updated: datetime
+class StoreError(SettingsError):
+    """The database of saved conversations cannot be opened, read or written."""
 
 
-def save(id: str, name: str, model: str, messages: Sequence[ModelMessage]) -> None:  # noqa: A002 - as the column
-    """Write a conversation, new or again. Raises UserError where another one has the name, or it cannot be written."""
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    with _database() as database:
-        taken = database.execute("SELECT 1 FROM conversations WHERE name = ? AND id != ?", (name, id)).fetchone()
-        if taken:
-            raise UserError(f"there is a saved session {name} already", hint="choose another name: /save NAME")
-        database.execute(
-            "INSERT INTO conversations VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
-            "name = excluded.name, model = excluded.model, first_words = excluded.first_words, "
-            "updated = excluded.updated",
-            (id, name, model, _first_words(messages), now, now),
-        )
-        database.execute("DELETE FROM messages WHERE conversation_id = ?", (id,))
-        database.executemany(
-            "INSERT INTO messages VALUES (?, ?, ?)",
-            ((id, position, dump_messages([one]).decode()[1:-1]) for position, one in enumerate(messages)),
-        )
-
-
-def listed() -> list[Saved]:
-    """Those with a name, the latest first. Raises UserError."""
-    query = "SELECT id, name, model, first_words, updated FROM conversations WHERE name IS NOT NULL"
-    with _database() as database:
-        rows = database.execute(f"{query} ORDER BY updated DESC").fetchall()
-    return [
-        Saved(id, name, model, first_words, datetime.fromisoformat(updated))
-        for id, name, model, first_words, updated in rows  # noqa: A001 - as the column
-    ]
-
-
-def load(name: str) -> tuple[Saved, list[ModelMessage]]:
-    """A saved conversation. Raises UserError where there is none of that name, or it cannot be read."""
-    found = next((one for one in listed() if one.name == name), None)
-    if not found:
-        raise UserError(f"there is no saved session {name}", hint="/sessions lists them")
-    query = "SELECT message FROM messages WHERE conversation_id = ? ORDER BY position"
-    with _database() as database:
-        rows = database.execute(query, (found.id,)).fetchall()
-    try:
-        return found, [one for (text,) in rows for one in load_messages(f"[{text}]" if text else "")]
-    except UserError as error:
-        raise UserError(f"the saved session {name} cannot be read: {error.message}") from None
+def path() -> Path:
+    """Where the database is, or would be."""
+    return data_path(FILE)
 
 
 @contextmanager
-def _database() -> Iterator[sqlite3.Connection]:
-    """The open database, at the present version; what is done inside is one transaction."""
-    path: Path | None = None
-    try:
-        path = private_file("data", "conversations.db")
-        with closing(sqlite3.connect(path, timeout=_WAIT_S, isolation_level=None)) as database, database:
-            database.execute("PRAGMA foreign_keys = ON")
-            database.execute("BEGIN IMMEDIATE")
-            _bring_up_to_date(database, path)
+def reading() -> Iterator[sqlite3.Connection | None]:
+    """The open database, in one transaction that sees no later writes; None where there is none yet.
+
+    Raises StoreError.
+    """
+    with errors_in_words():
+        if not path().exists():
+            yield None
+            return
+        with closing(connect()) as database:
+            database.execute("BEGIN")
             yield database
+            database.execute("ROLLBACK")
+
+
+@contextmanager
+def writing() -> Iterator[sqlite3.Connection]:
+    """The open database; everything done inside is one transaction. Raises StoreError."""
+    with errors_in_words(), closing(connect()) as database, transaction(database):
+        yield database
+
+
+@contextmanager
+def transaction(database: sqlite3.Connection) -> Iterator[None]:
+    """Everything done inside is written at once, or not at all."""
+    database.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        database.execute("COMMIT")
+    except BaseException:
+        with suppress(sqlite3.Error):  # SQLite has rolled back by itself when the disk is full
+            database.execute("ROLLBACK")
+        raise
+
+
+@contextmanager
+def errors_in_words() -> Iterator[None]:
+    """Raise StoreError for every error of SQLite and of the file system."""
+    try:
+        yield
     except OSError as error:
-        raise UserError(f"cannot open the saved sessions: {error.strerror}: {error.filename}") from None
-    except (sqlite3.Error, ValueError, TypeError) as error:  # broken, locked, or full of something else
-        hint = f"if it is broken, move it away: {path}"
-        raise UserError(f"the saved sessions cannot be read or written: {error}", hint=hint) from None
+        raise StoreError(f"cannot open the saved conversations: {error.strerror}: {error.filename}") from None
+    except sqlite3.Error as error:
+        raise StoreError(f"{path()}: {error}", hint=_hint(error)) from None
 
 
-def _bring_up_to_date(database: sqlite3.Connection, path: Path) -> None:
-    (version,) = database.execute("PRAGMA user_version").fetchone()
-    if version > len(_VERSIONS):
+def _hint(error: sqlite3.Error) -> str | None:
+    name = getattr(error, "sqlite_errorname", "") or ""
+    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+        return "another program has locked the file; try again when it has ended"
+    if name.startswith("SQLITE_FULL"):
+        return "the disk is full"
+    if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
+        return "check the permissions of the file and its folder"
+    if name.startswith("SQLITE_IOERR"):
+        return "the disk refused to read or write"
+    return "if the file is broken, move it away"
+
+
+def connect() -> sqlite3.Connection:
+    """Open the database at the latest version; make it where there is none.
+
+    Raises StoreError, OSError and sqlite3.Error.
+    """
+    file = path()
+    with _OPENING:
+        if not file.exists():
+            _prepare.cache_clear()
+        _prepare(file)
+        database = sqlite3.connect(file, timeout=_WAIT_S, isolation_level=None, check_same_thread=False)
+    try:
+        database.execute("PRAGMA foreign_keys = ON")
+        database.execute("PRAGMA synchronous = NORMAL")  # safe in WAL mode, and no wait for the disk at every turn
+        database.execute("PRAGMA secure_delete = ON")
+        version = _version(database)
+        _check_version(file, version)
+        if version != len(MIGRATIONS):
+            _bring_up_to_date(database, file)
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+@cache
+def _prepare(file: Path) -> None:
+    """Make the file private, and check its header.
+
+    Once in a process, and before SQLite opens the file: a POSIX lock ends when the process closes any descriptor of the
+    file, so that another process could delete the write-ahead log that this one still writes to.
+    """
+    private_file("data", file.name)
+    _check_header(file)
+
+
+def _check_header(file: Path) -> None:
+    """Raise StoreError for a newer version, and for a file that is no database; an empty one is a new one."""
+    if not file.is_file():
+        raise StoreError(f"{file} is not a file", hint="move it away, and llmcli begins a new one")
+    with open(file, "rb") as stream:
+        header = stream.read(100)
+    if header and not header.startswith(_MAGIC):
+        raise StoreError(f"{file} is not a database", hint="move it away, and llmcli begins a new one")
+    _check_version(file, int.from_bytes(header[_VERSION_AT], "big"))
+
+
+def _check_version(file: Path, version: int) -> None:
+    if not 0 <= version <= len(MIGRATIONS):
         hint = "upgrade llmcli, or move the file away"
-        raise UserError(f"{path} was written by a newer version of llmcli", hint=hint)
-    for statement in chain.from_iterable(_VERSIONS[version:]):
-        database.execute(statement)
-    database.execute(f"PRAGMA user_version = {len(_VERSIONS)}")
+        raise StoreError(f"{file} was written by a newer version of llmcli", hint=hint)
 
 
-def _first_words(messages: Sequence[ModelMessage]) -> str:
-    parts = (part for message in messages for part in message.parts)
-    return next((" ".join(part.text.split())[:80] for part in parts if isinstance(part, UserPromptPart)), "")
+def _version(database: sqlite3.Connection) -> int:
+    version: int = database.execute("PRAGMA user_version").fetchone()[0]
+    return version
+
+
+def _bring_up_to_date(database: sqlite3.Connection, file: Path) -> None:
+    """Switch to WAL mode and migrate. Of several processes that come here at once, one migrates and the others wait."""
+    until = time.monotonic() + _WAIT_S
+    while True:
+        try:
+            with transaction(database):  # before WAL mode: a file that is refused must stay as it is
+                _check_version(file, version := _version(database))
+                if version < len(MIGRATIONS):
+                    if version:
+                        _back_up(file)
+                    migrate(database, version)
+            if database.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+                database.execute("PRAGMA journal_mode = WAL")  # does not wait by itself for other processes
+            return
+        except sqlite3.OperationalError as error:
+            if not str(error).startswith("database is locked") or time.monotonic() > until:
+                raise
+            time.sleep(0.02)
+
+
+def _back_up(file: Path) -> None:
+    """Copy the database as it was before the migration; replaces the backup of the migration before."""
+    with closing(sqlite3.connect(file, timeout=_WAIT_S)) as source:
+        target = private_file("data", BACKUP)
+        os.truncate(target, 0)
+        with closing(sqlite3.connect(target)) as copy:
+            source.backup(copy)

@@ -12,7 +12,7 @@ from pygments.util import ClassNotFound
 from rich.segment import Segment
 from rich.style import Style
 
-__all__ = ["code_lines"]
+__all__ = ["code_lines", "code_tokens"]
 
 Row = list[Segment]
 # Many lexers take the square of the time, or worse, for text made for it; for ordinary code 2 to 5 µs a character.
@@ -26,14 +26,14 @@ _ENDLESS = ("Typographic Number Theory",)  # never comes to an end of what it do
 def code_lines(code: str, language: str, style: Callable[[str], Style | None]) -> list[Row]:
     """The lines of `code`, coloured where Pygments knows the language; `style` finds a style by a token's name."""
     rows: list[Row] = [[]]
-    for name, text in _tokens(code, language):
+    for name, text in code_tokens(code, language):
         first, *others = text.split("\n")
         rows[-1].append(Segment(first, style(name)))
         rows += [[Segment(other, style(name))] for other in others]
     return [[segment for segment in row if segment.text] for row in (rows[:-1] if code.endswith("\n") else rows)]
 
 
-def _tokens(code: str, language: str) -> list[tuple[str, str]]:
+def code_tokens(code: str, language: str) -> list[tuple[str, str]]:
     """Names and texts; one of no name where Pygments does not know the language, loses text, or would take too long."""
     plain = [("", code)]
     lexer = _lexer(language)
