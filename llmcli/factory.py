@@ -141,6 +141,7 @@ def model_settings(config: Config, shape: Shape | None = None) -> ModelSettings:
         schema=shape.sent if shape else None,
         schema_name=shape.name if shape else "reply",
         web=settings.web,
+        cache=settings.cache,
         retries=settings.retries,
         lenient=settings.lenient,
         extra=dict(map(_key_value, settings.option)),

@@ -128,6 +128,7 @@ def test_fences_are_rules_in_colour_and_fences_without() -> None:
     code = "```python\nx = 1\n```"
     first, line, last = colored(code)
     assert re.fullmatch("─+ python ─+", first)
+    assert whole(code, COLORED, 80)[0].startswith("\x1b[")  # less visible than the code
     assert (line, set(last)) == ("x = 1", {"─"})
     assert len(first) == len(last)
     assert plain(code) == colored(code, layout=SHAPES) == code.split("\n")

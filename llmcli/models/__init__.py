@@ -13,7 +13,7 @@ from typing import cast
 from llmcli.cancel import current_cancel
 from llmcli.errors import NetworkError, UserError
 from llmcli.messages import Attachment, ModelMessage, ModelSettings, StreamEvent, UserPromptPart
-from llmcli.providers.credentials import key_for
+from llmcli.providers.credentials import environment_key, key_for
 from llmcli.providers.endpoint import Cloud, Endpoint, endpoint_of, refuse_another_vendors
 from llmcli.providers.lookup import split_chain, split_model
 from llmcli.providers.table import PROVIDERS, Provider
@@ -122,6 +122,10 @@ class Model(ABC):
                 what = f"{file.media_type} by its address" if file.url else file.media_type
                 raise UserError(f"{self.id} takes no {what}: {file.name}", hint="choose another model, or leave it out")
 
+    def renew_key(self) -> bool:
+        """Run the key_command again after the key was refused; return whether it printed another key."""
+        return False
+
     def load(self) -> None:
         """Import what it takes to send, so that the first request need not; may take a second."""
         for one in self.members:
@@ -181,6 +185,7 @@ def find_model(
     if base_url and api_key is None:  # for an address from a variable, its key was set to match
         refuse_another_vendors(endpoint)
     endpoint.key = key_for(endpoint, api_key)
+    endpoint.key_is_printed = api_key is None and bool(row.key_command) and not environment_key(endpoint)
     return FoundModel(endpoint, model, cloud or Cloud())
 
 

@@ -89,5 +89,5 @@ def _model(exchange: dict[str, Any]) -> Model:
     row = replace(row, protocol=protocol, home_protocol=None, start_hint=None)
     transport = ReplayTransport(exchange)
     address = exchange["address"] or "https://recorded.invalid"
-    endpoint = Endpoint(row, address, None, {}, Network(environ={}), _ENVIRON, transport)
+    endpoint = Endpoint(row, address, None, {}, Network(environ={}), _ENVIRON, client=transport)
     return FoundModel(endpoint, model, Cloud(region="us-east-1")).build()

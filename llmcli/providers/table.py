@@ -115,6 +115,10 @@ class Provider:
     """The proxy to use, and the option or setting that named it; None: HTTPS_PROXY and its like."""
     ca_file: tuple[str, str] | None = None
     """A file of certificates to trust besides the system's, and the option or setting that named it."""
+    client_cert: tuple[str, str] | None = None
+    """A PEM file of the certificate to show to the server, and the setting that named it."""
+    client_key: tuple[str, str] | None = None
+    """A PEM file of its private key, where that is another file, and the setting that named it."""
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import TextIO
 
-from llmcli.errors import ClosedPipe, FallbackExceptionGroup, LlmcliError
+from llmcli.errors import ClosedPipe, FallbackExceptionGroup, Interrupted, LlmcliError
 from llmcli.secrets import Secrets
 
 __all__ = ["Stderr", "Stdout", "harmless"]
@@ -135,20 +135,41 @@ class Stderr:
         return _size(sys.stderr)
 
     def line(self, text: str, *, dim: bool = False) -> None:
-        """A line of its own; not with --quiet."""
-        if not self._quiet:
-            self.fresh_line()
+        """A line of its own; not with --quiet. A note is dim, and wrapped between words on a terminal."""
+        if self._quiet:
+            return
+        self.fresh_line()
+        label, colon, rest = text.partition(": ")
+        if colon and label in ("note", "hint"):
+            self._labeled(f"{label}: ", rest, dim=True)
+        else:
             self.write(f"{text}\n", dim=dim)
 
     def error(self, error: LlmcliError) -> None:
         """What went wrong, and what to do."""
         self.fresh_line()
-        self.write(f"error: {' '.join(error.message.split())}\n")
+        if isinstance(error, Interrupted) and self.is_live:
+            self.steer("\r\x1b[K")  # the terminal has echoed ^C
+        self._labeled("error: ", " ".join(error.message.split()))
         if isinstance(error, FallbackExceptionGroup):
             for one in error.exceptions:
-                self.write(f"  - {' '.join(str(getattr(one, 'message', one)).split())}\n")
+                self._labeled("  - ", " ".join(str(getattr(one, "message", one)).split()))
         if error.hint:
-            self.write(f"hint: {error.hint}\n")
+            self._labeled("hint: ", error.hint, dim=True)
+
+    def _labeled(self, label: str, text: str, *, dim: bool = False) -> None:
+        """A message behind its label, wrapped between words to the terminal; the word "error" is red and bold."""
+        shown = self.shown(text)
+        if self.is_terminal:
+            from llmcli.render.words import hanging
+
+            shown = hanging(label, shown, self.size()[0])[len(label) :]
+        with self.room():
+            self.at_start = True
+            if self._styled and label == "error: ":
+                self.steer(f"\x1b[1;31m{label.rstrip()}\x1b[0m {shown}\n")
+            else:
+                self.steer(f"{self.dimmed(label + shown) if dim else label + shown}\n")
 
     def fresh_line(self) -> None:
         """End a line that was begun."""
