@@ -22,6 +22,7 @@ from llmcli.render.columns import table
 from llmcli.render.duration import in_short
 from llmcli.render.usage_line import cost_in_words
 from llmcli.result import Result
+from llmcli.saving import Ledger, limit_cost
 from llmcli.turn import check_secrets, fail, run
 
 __all__ = ["compare"]
@@ -115,6 +116,8 @@ def _started(config: Config, models: Sequence[str], console: Console) -> list[_R
     prompt = UserPromptPart.of(text, files)
     conversations = [open_conversation(config, model, console) for model in models]
     check_secrets(prompt, config, console)
+    for one in conversations:
+        limit_cost(one, config)
     return [_Running(one, prompt, settings.repair) for one in conversations]
 
 
@@ -123,8 +126,15 @@ def _shown(model: str, running: _Running, config: Config, console: Console, *, s
     conversation: Any = running
     if stacked:
         console.stderr.line(f"── {model}", dim=True)
-        return run(conversation, "", config, console, model=model)
-    result = run(conversation, "", config.changed("format", "text", "option"), silent_console(console), model=model)
+        return run(conversation, "", config, console, model=model, saver=Ledger(config, console))
+    result = run(
+        conversation,
+        "",
+        config.changed("format", "text", "option"),
+        silent_console(console),
+        model=model,
+        saver=Ledger(config, console),
+    )
     console.stdout.write(json.dumps(result.as_json(), ensure_ascii=False) + "\n")
     if result.error:
         console.stderr.error(result.error)
