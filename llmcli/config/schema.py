@@ -41,6 +41,13 @@ def _one_or_more(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
+def _command_line(value: object) -> object:
+    if isinstance(value, str) and not value.strip():
+        raise PydanticCustomError("command", "the command is empty")
+    return value
+
+
+_Command = Annotated[str, BeforeValidator(_command_line)]
 _Texts = Annotated[tuple[str, ...], BeforeValidator(_one_or_more)]
 _OF_NAME: dict[str, Any] = {"fallback_on": Annotated[tuple[int | str, ...], BeforeValidator(_words)]}
 
@@ -87,7 +94,7 @@ class ProviderSettings(_Strict):
     protocol: Literal["openai", "openai-responses", "anthropic", "gemini", "cohere"] | None = None
     base_url: str | None = None
     key_env: _Texts | None = None
-    key_command: str | None = None
+    key_command: _Command | None = None
     proxy: str | None = None
     ca_file: str | None = None
     client_cert: str | None = None
@@ -117,7 +124,7 @@ class ServerSettings(_Strict):
     env: dict[str, str] | None = None
     headers: dict[str, str] | None = None
     key_env: str | None = None
-    key_command: str | None = None
+    key_command: _Command | None = None
     allow: _Texts | None = None
     deny: _Texts | None = None
     trusted: bool | None = None
