@@ -8,7 +8,6 @@ import select
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from pathlib import Path
 
 from llmcli.errors import UserError
 

@@ -11,7 +11,14 @@ from pathlib import Path
 from typing import Literal
 
 __all__ = [
-    "FILE_LIMIT", "config_folder", "data_folder", "data_path", "private_file", "read_file", "replace_file", "state_path",
+    "FILE_LIMIT",
+    "config_folder",
+    "data_folder",
+    "data_path",
+    "private_file",
+    "read_file",
+    "replace_file",
+    "state_path",
 ]
 
 FILE_LIMIT = 16 * 1024 * 1024

@@ -15,7 +15,7 @@ from llmcli.config.settings import FIELDS, Meta, kind_of, meta_of, names
 from llmcli.errors import PROVIDER_KINDS, SettingsError
 from llmcli.spelling import did_you_mean
 
-__all__ = ["SettingsFile", "Variables", "choices", "faults", "front_matter"]
+__all__ = ["SettingsFile", "Variables", "choices", "faults", "front_matter", "reason_of"]
 
 
 class _Strict(BaseModel):
@@ -256,13 +256,26 @@ def faults(error: ValidationError, name_of: Any = str) -> str:
 
 def _fault(fault: Mapping[str, Any]) -> str:
     if fault["type"] != "extra_forbidden":
-        return _SAID.get(fault["type"], "{}").format(fault["msg"])
+        return reason_of(fault)
     known = [*FIELDS, *SettingsFile.model_fields, *ProviderSettings.model_fields]
     near = did_you_mean(str(fault["loc"][-1]), known)
     return f"unknown setting; {near}" if near else "unknown setting"
 
 
-# Pydantic's words for values that cannot be read, which name its own types.
+def reason_of(fault: Mapping[str, Any]) -> str:
+    """What is wrong with a value, in words that name no type of pydantic's."""
+    words = _SAID.get(fault["type"])
+    if words is None:
+        return re.sub(r"^(Value error, |Input should be (a valid )?)", _begin, str(fault["msg"]))
+    bounds = (fault.get("ctx") or {}).items()
+    return words.format_map({key: f"{value:g}" if isinstance(value, float) else value for key, value in bounds})
+
+
+def _begin(found: re.Match[str]) -> str:
+    return "" if found.group().startswith("Value") else "not "
+
+
+# Words for pydantic's, which name its own types.
 _SAID = {
     "float_parsing": "not a number",
     "float_type": "not a number",
@@ -273,4 +286,16 @@ _SAID = {
     "bool_type": "neither true nor false",
     "string_type": "not a text",
     "finite_number": "not a finite number",
+    "greater_than": "must be more than {gt}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than": "must be less than {lt}",
+    "less_than_equal": "must be at most {le}",
+    "literal_error": "must be {expected}",
+    "enum": "must be {expected}",
+    "missing": "is missing",
+    "list_type": "not a list",
+    "tuple_type": "not a list",
+    "dict_type": "not a table",
+    "model_type": "not a table",
+    "model_attributes_type": "not a table",
 }
