@@ -21,7 +21,7 @@ from llmcli.cli.typer_ext import (
 )
 from llmcli.console import Console
 from llmcli.errors import Interrupted, LlmcliError, UserError, internal_error
-from llmcli.signals import deliver_signals
+from llmcli.signals import deliver_signals, is_stopping
 from llmcli.spelling import find_close
 
 COMMANDS = {
@@ -162,7 +162,8 @@ def main() -> int:
     try:
         code = run_app(app, console)
         deliver_signals()
-        console.stdout.flush()
+        if not is_stopping():
+            console.stdout.flush()
         return code
     except KeyboardInterrupt as stop:
         return Interrupted.by(stop).exit_code
