@@ -6,6 +6,8 @@ import os
 import sys
 from contextlib import suppress
 
+_FLUSH_S = 2.0  # seconds for what is left in the buffers, once a signal has ended the process
+
 
 def main() -> None:
     """Run the command line and leave with its exit code; does not return."""
@@ -48,8 +50,17 @@ def _leave(code: int) -> None:
     """End the process as `sys.exit` does, but do not take the modules apart, which takes as long as a short reply."""
     import signal
 
-    signal.signal(signal.SIGINT, lambda *_: os._exit(130))  # there is nothing left that could be interrupted in order
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # there is nothing left that could be interrupted in order
+        signum = vars(signal).get(name)
+        if signum and signal.getsignal(signum) is not signal.SIG_IGN:
+            signal.signal(signum, lambda signum, _: os._exit(128 + signum))
     atexit._run_exitfuncs()
+    if code > 128:  # a signal ended it, or a reader that has left: the flush must not wait for a full pipe
+        from threading import Timer
+
+        timer = Timer(_FLUSH_S, os._exit, [code])
+        timer.daemon = True
+        timer.start()
     for stream in filter(None, (sys.stdout, sys.stderr)):
         with suppress(OSError, ValueError):  # the reader has left, which has been said by now, or cannot be said
             stream.flush()

@@ -31,7 +31,7 @@ class Calls:
             empty = {"result": None, "is_error": None, "decision": None}
             self._records.append({"name": self.title(event.part.tool_name), "args": _args(event.part), **empty})
         elif isinstance(event, ToolResult) and (record := self._open_record(event.part)):
-            self._last_args = record["args"]
+            self._last_args, self.progress = record["args"], ""
             record |= {"result": _text(event.part), "is_error": event.part.is_error, "decision": event.decision}
 
     def as_json(self) -> list[dict[str, Any]]:
@@ -39,9 +39,10 @@ class Calls:
         return self._records
 
     @property
-    def declined(self) -> list[str]:
-        """The tools whose calls were declined, by a rule, by the user, or because no question was possible."""
-        return [one["name"] for one in self._records if one["decision"] in ("denied", "no", "unasked")]
+    def declined(self) -> list[tuple[str, str]]:
+        """Name and decision of each call that was declined, by a rule, by the user, or without a question."""
+        found = [(one["name"], one["decision"]) for one in self._records]
+        return [(name, decision) for name, decision in found if decision in ("denied", "no", "unasked")]
 
     def title(self, name: str) -> str:
         """The name for output."""
@@ -65,7 +66,7 @@ class Calls:
     def line(self, event: ToolResult) -> str:
         """The line on stderr for the result noted last: `time.now {"zone":"UTC"} -> 84 bytes, 0.1 s`."""
         args = self._last_args
-        shown = json.dumps(args, ensure_ascii=False, separators=(",", ":")) if isinstance(args, dict) else str(args)
+        shown = json.dumps(args, ensure_ascii=False, separators=(",", ":"))
         shown = shown if len(shown) <= _MOST_ARGS else f"{shown[: _MOST_ARGS - 1]}…"
         if event.decision in ("denied", "no", "unasked"):
             told = "declined"

@@ -27,6 +27,21 @@ class Stdin:
         """Reserve stdin for `user`: no other reader gets it any more."""
         self._used_by = user
 
+    def read_then_keyboard(self) -> str:
+        """The text that is piped into stdin; from then on stdin is the keyboard of the terminal.
+
+        Raises UserError where no terminal belongs to the process, or the text is not UTF-8.
+        """
+        try:
+            keyboard = os.open("/dev/tty", os.O_RDWR)
+        except OSError:
+            hint = "leave out chat: llmcli <FILE"
+            raise UserError("a session needs a keyboard, and stdin is no terminal", hint=hint) from None
+        text = _decoded(self.read("the session"), "stdin")
+        os.dup2(keyboard, sys.stdin.fileno())
+        os.close(keyboard)
+        return text
+
     @property
     def is_terminal(self) -> bool:
         """Whether a person sits in front of it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -95,6 +95,20 @@ class Result:
         costs = [self.price(one.served_by, one.usage) if one.served_by else None for one in replies]
         known = [cost for cost in costs if cost is not None]
         return sum(known) if known and len(known) == len(costs) else None
+
+    @property
+    def saved_usd(self) -> float | None:
+        """What the cache of the provider saved, in USD by estimate; None where nothing was read from it."""
+        replies = [*self.earlier, self.response] if self.response else self.earlier
+        saved = 0.0
+        for one in replies:
+            details = one.usage.details or {}
+            if one.served_by and details.get("cached_tokens"):
+                usage = replace(one.usage, cost=None)
+                rest = {name: count for name, count in details.items() if name != "cached_tokens"}
+                paid, full = (self.price(one.served_by, each) for each in (usage, replace(usage, details=rest)))
+                saved += full - paid if paid is not None and full is not None else 0.0
+        return saved if saved > 0 else None
 
     @property
     def sources(self) -> list[dict[str, str | None]]:

@@ -7,11 +7,35 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import unquote
 
-__all__ = ["Secrets", "header_secrets", "public_address", "redact", "url_secrets"]
+__all__ = ["Secrets", "header_secrets", "public_address", "redact", "url_secrets", "vendor_keys"]
 
 _SHORTEST = 5  # characters; a shorter text is a placeholder, and would be found in ordinary words
 _LONG = 16  # characters of a header value that is taken for a secret whatever the header is called
 _SECRET_HEADER = re.compile(r"auth|key|token|cookie|secret|password|session|credential|signature", re.IGNORECASE)
+
+
+# What keys of vendors look like, each with its owner's name.
+_VENDOR_KEYS = (
+    ("Anthropic", r"sk-ant-[\w-]{20,}"),
+    ("OpenAI", r"sk-(?!ant-)[\w-]{20,}"),
+    ("GitHub", r"gh[pousr]_[A-Za-z0-9]{30,}|github_pat_\w{30,}"),
+    ("AWS", r"(?:AKIA|ASIA)[0-9A-Z]{16}"),
+    ("Google", r"AIza[\w-]{35}"),
+    ("Slack", r"xox[abprs]-[\w-]{10,}"),
+    ("GitLab", r"glpat-[\w-]{20,}"),
+    ("Groq", r"gsk_[A-Za-z0-9]{40,}"),
+    ("Hugging Face", r"hf_[A-Za-z0-9]{30,}"),
+    ("a private key", r"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----"),
+)
+
+
+def vendor_keys(text: str) -> list[tuple[str, int]]:
+    """What looks like a key of a vendor in the text: whose it is, and the number of its first line."""
+    found = []
+    for owner, pattern in _VENDOR_KEYS:
+        if match := re.search(rf"(?<![\w-])(?:{pattern})" if pattern[0] != "-" else pattern, text):
+            found.append((owner, text.count("\n", 0, match.start()) + 1))
+    return found
 
 
 class Secrets:

@@ -14,14 +14,21 @@ from typing import NoReturn
 
 from llmcli.errors import Stopped
 
-__all__ = ["catch_signals", "deliver_signals", "one_interrupt"]
+__all__ = ["catch_signals", "deliver_signals", "is_stopping", "one_interrupt"]
 
 # SIGHUP is not everywhere; what whoever started us wants ignored (nohup, a background job) stays so.
 _STOPPING = [vars(signal)[name] for name in ("SIGINT", "SIGTERM", "SIGHUP") if name in vars(signal)]
 
 
 _held: list[int] = []  # signals that came while the command line was being imported
+_HELD_S = 2.0  # seconds after which a signal is held no more
 _holding = False
+_stopping = False
+
+
+def is_stopping() -> bool:
+    """Whether a signal has asked the process to end. What is still to be written must not wait for long then."""
+    return _stopping
 
 
 def catch_signals(*, second_leaves: bool = True, hold: bool = False) -> None:
@@ -34,6 +41,9 @@ def catch_signals(*, second_leaves: bool = True, hold: bool = False) -> None:
     _holding = hold
 
     def stop(signum: int, frame: FrameType | None) -> None:
+        global _stopping
+        if second_leaves or signum != signal.SIGINT:
+            _stopping = True
         if second_leaves:
             _handle(_leave)
         if _holding:
@@ -98,6 +108,10 @@ def _alarm() -> int:
             for pause in (0.01, 0.1) if told[0] != signal.SIGURG else ():
                 time.sleep(pause)
                 signal.pthread_kill(main_thread().ident or 0, signal.SIGURG)
+            if _held and told[0] == _held[0]:
+                time.sleep(_HELD_S)
+                if _held:  # what takes so long is no import: --help, say, whose reader has stopped
+                    _leave(_held[0], None)
 
     Thread(target=break_off, daemon=True, name="signals").start()
     return writer

@@ -106,7 +106,8 @@ class ToolRun:
         for call in self._calls:
             started = time.monotonic()
             decision, content, failed = self._one(call)
-            part = ToolReturnPart(call.tool_name, content, call.tool_call_id, failed)
+            told = {"metadata": {"decision": decision}}  # the field of PydanticAI that no model gets to see
+            part = ToolReturnPart(call.tool_name, content, call.tool_call_id, failed, extra=told)
             self._results.append(part)
             yield ToolResult(part, decision, time.monotonic() - started)
 

@@ -17,6 +17,7 @@ from llmcli.render import Aside, Renderer, make_renderer, show
 from llmcli.render.usage_line import usage_line
 from llmcli.result import Result
 from llmcli.saving import Saver, limit_cost
+from llmcli.secrets import vendor_keys
 from llmcli.signals import one_interrupt
 from llmcli.verdict import judge
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from llmcli.schema import Shape
     from llmcli.toolbox import Toolbox
 
-__all__ = ["check_secrets", "exchange", "fail", "progress_for", "run", "shows_cost"]
+__all__ = ["check_secrets", "exchange", "fail", "offer_tools", "progress_for", "run", "shows_cost"]
 
 
 def run(
@@ -67,11 +68,19 @@ def run(
 
 
 def check_secrets(prompt: UserPromptPart, config: Config, console: Console) -> None:
-    """Raise UserError for a prompt that holds one of the keys in use, unless --allow-secrets permits it."""
-    if not config.settings.allow_secrets and console.secrets.in_text(prompt.text):
+    """Raise UserError for a prompt that holds one of the keys in use, unless --allow-secrets permits it.
+
+    For what only looks like a key of a vendor, show a warning.
+    """
+    if config.settings.allow_secrets:
+        return
+    if console.secrets.in_text(prompt.text):
         raise UserError(
             "the prompt holds one of your own keys; nothing was sent", hint="remove it, or pass --allow-secrets"
         )
+    for owner, line in vendor_keys(prompt.text):
+        what = owner if owner.startswith("a ") else f"a key of {owner}"
+        console.stderr.line(f"warning: line {line} of the prompt holds what looks like {what}, and it is sent")
 
 
 def fail(error: LlmcliError, config: Config, console: Console, *, model: str) -> Result:
@@ -86,6 +95,15 @@ def progress_for(config: Config, console: Console, calls: Calls | None = None) -
     """The progress on stderr that the settings ask for; with `calls`, also that of tool calls."""
     settings = config.settings
     return Aside(console.stderr, thinking=False if settings.quiet else settings.thinking, calls=calls)
+
+
+def offer_tools(toolbox: Toolbox, conversation: Conversation, config: Config, console: Console) -> None:
+    """Wait for the tool servers, and offer their tools. Raises the error of a server that does not start."""
+    with progress_for(config, console).waiting_for("tool servers"):
+        toolbox.offer(conversation, config)
+    toolbox.keep_names()
+    for warning in toolbox.warnings(conversation.model.members[0].id, config):
+        console.stderr.line(f"warning: {warning}")
 
 
 def shows_cost(config: Config, console: Console) -> bool:
@@ -170,6 +188,8 @@ def _judge(
         console.stderr.line(f"[{number}] {f'{title} ' if title else ''}{source['url']}", dim=True)
     if result.response and result.response.served_by and _shows_usage(config, console):
         columns = console.stderr.size()[0] if console.stderr.is_terminal else None
+        if columns and console.stdout.is_terminal and result.response.text:
+            console.stderr.line("")  # between the reply and the line about it
         console.stderr.line(usage_line(result, columns), dim=True)
     if result.error:
         _say(result.error, result, config, console, in_session)

@@ -38,20 +38,19 @@ def judge(
     allow_incomplete: bool = False,
     shape: Shape | None = None,
     get: str | None = None,
-    declined: Sequence[str] = (),
+    declined: Sequence[tuple[str, str]] = (),
 ) -> Verdict:
     """Judge a reply that no error ended.
 
     `extract` asks for its first code block, `shape` for JSON that fits it, and `get` for one value of that.
-    `declined` names the tools whose calls were declined.
+    `declined` has the name and the decision of each tool call that was declined.
     """
     verdict = Verdict(_shortfall(response))
     if isinstance(verdict.error, IncompleteReply) and allow_incomplete:
         verdict.notes.append(verdict.error.message)
         verdict.error = None
     if response.finish_reason == "stop" and not response.text and declined:
-        told = f"the reply has no text, because calls were declined: {', '.join(dict.fromkeys(declined))}"
-        verdict.error = ToolDeclined(told, hint=f"to allow the call: --allow {shlex.quote(declined[0])}")
+        verdict.error = _declined(declined)
     elif response.finish_reason == "stop" and not response.text:
         verdict.notes.append("the reply is whole, but has no text")
     if extract and verdict.error is None:
@@ -61,6 +60,17 @@ def judge(
     if shape and verdict.error is None:
         _judge_json(response.text, shape, get, verdict)
     return verdict
+
+
+def _declined(calls: Sequence[tuple[str, str]]) -> ToolDeclined:
+    names = dict.fromkeys(name for name, _ in calls)
+    unasked = [name for name, decision in calls if decision == "unasked"]
+    hint = None
+    if unasked:
+        hint = f"to allow the call: --allow {shlex.quote(unasked[0])}"
+    elif "denied" in (decision for _, decision in calls):
+        hint = "a deny rule of the options or settings covers it"
+    return ToolDeclined(f"the reply has no text, because tool calls were declined: {', '.join(names)}", hint=hint)
 
 
 def _judge_json(text: str, shape: Shape, get: str | None, verdict: Verdict) -> None:

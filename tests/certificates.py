@@ -34,6 +34,12 @@ class Authority:
 
     def server(self, *hosts: str, days: int = 1) -> ssl.SSLContext:
         """What a server for these names and addresses needs; with negative `days` it has expired."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.issue(*hosts, days=days))
+        return context
+
+    def issue(self, *hosts: str, days: int = 1) -> Path:
+        """A PEM file with a certificate for these names and addresses, and its key."""
         key = ec.generate_private_key(ec.SECP256R1())
         signed_by = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
         certificate = (
@@ -46,9 +52,7 @@ class Authority:
         path = self._folder / f"{certificate.serial_number}.pem"
         kinds = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM) + key.private_bytes(*kinds))
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(path)
-        return context
+        return path
 
 
 def _builder(subject: x509.Name, key: ec.EllipticCurvePrivateKey, *, days: int) -> x509.CertificateBuilder:

@@ -7,7 +7,9 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from types import TracebackType
 from typing import Any
 
 COMMAND = (sys.executable, "-m", "llmcli")
@@ -38,7 +40,21 @@ def llmcli(*args: str, stdin: bytes = b"", env: Mapping[str, str] | None = None)
     return result
 
 
-def started(*args: str, env: Mapping[str, str] | None = None, **more: Any) -> subprocess.Popen[bytes]:
+class Process(subprocess.Popen[bytes]):
+    """A running command; leaving the `with` ends it, also where the test has failed and nothing else would."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            with suppress(subprocess.TimeoutExpired):
+                self.wait(_PATIENCE_S)
+        if self.poll() is None:
+            self.kill()
+        super().__exit__(kind, error, trace)
+
+
+def started(*args: str, env: Mapping[str, str] | None = None, **more: Any) -> Process:
     """Start `llmcli ARGS` and return the running process; stdin is empty unless `more` says otherwise."""
     more = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **more}
-    return subprocess.Popen([*COMMAND, *args], env={**os.environ, **(env or {})}, **more)
+    return Process([*COMMAND, *args], env={**os.environ, **(env or {})}, **more)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,12 @@ from typing import Any
 import pytest
 
 from tests.fake_provider import FakeProvider
+
+# A shell starts what runs in the background with SIGINT ignored, and nohup with SIGHUP: the commands that the tests
+# start would inherit that, and wait for ever. A handler is not inherited, and is as deaf for pytest itself.
+for _signum in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+    if signal.getsignal(_signum) is signal.SIG_IGN:
+        signal.signal(_signum, lambda *_: None)
 
 _KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT", "VIRTUAL_ENV", "PYTHONPATH")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 
 import pytest
@@ -78,3 +79,28 @@ def test_a_resize_in_mid_reply_leaves_no_second_copy_of_the_open_block(name: str
     document.feed("\n")
     region.draw((), document.rest(size[0]))
     assert bare(terminal.rows()) == bare(whole("# Head\n\n" + text + "*more*\n", layout, size[0]))
+
+
+_MUCH = """
+import resource
+from llmcli.messages import TextDelta
+from llmcli.render.markdown.renderer import MarkdownRenderer
+from llmcli.render.markdown.theme import find_look
+from llmcli.result import Result
+from tests.bench_markdown import answer, blocks
+class Discard:
+    is_terminal = True
+    def steer(self, text): pass
+    def size(self): return 80, 24
+renderer = MarkdownRenderer(Discard(), find_look("dark", True, terminal=True))
+renderer.event(TextDelta({text}))
+renderer.end(Result("m"))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+
+
+@pytest.mark.parametrize("text", ["answer(100_000)", "blocks(10_000)['table']"])
+def test_many_lines_at_once_take_little_memory(text: str) -> None:
+    program = _MUCH.replace("{text}", text)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300, check=True)
+    assert int(done.stdout) < 100, "MiB"

@@ -39,7 +39,7 @@ def drafted(terminal: Terminal, draft: str) -> None:
 def test_a_bare_command_in_front_of_a_keyboard_begins_a_session() -> None:
     with Terminal("-m", "test:echo") as terminal:
         terminal.say("hello")
-        terminal.see("\nhello\ntest:echo · 51 in")
+        terminal.see("\nhello\n\ntest:echo · 51 in")
         terminal.ready()
         terminal.type("\x04")
         assert terminal.wait() == 0
@@ -356,7 +356,7 @@ _BROKEN_IMPORT = """
 import os, sys
 class Finder:
     def find_spec(self, name, path=None, target=None):
-        if name == "httpx2":
+        if name == "llmcli.models.chat":
             os.write(2, b"IMPORTING")
             raise RuntimeError("broken")
 sys.meta_path.insert(0, Finder())
@@ -372,8 +372,9 @@ def test_what_fails_behind_the_prompt_is_told_when_it_is_needed(provider: FakePr
         terminal.see(lambda: " of 1.05M tokens" in terminal.bar, "the bar with the prices")
         assert "Traceback" not in terminal.text
         terminal.type("hello\r")
-        terminal.see("RuntimeError: broken")
-        assert terminal.wait() == 1
+        terminal.see("error: internal error: RuntimeError: broken")
+        terminal.type("\x04")
+        assert terminal.wait() == 0
         assert "Traceback" not in terminal.text
 
 

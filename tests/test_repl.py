@@ -49,7 +49,7 @@ def order(terminal: Terminal, command: str, said: str) -> None:
 def test_help_names_every_command(terminal: Terminal) -> None:
     order(terminal, "/help", "Ctrl-D")
     for name in (
-        *("/help", "/model", "/system", "/file", "/retry", "/continue", "/undo", "/copy", "/save", "/sessions"),
+        *("/help", "/model", "/system", "/file", "/retry", "/more", "/undo", "/copy", "/save", "/sessions"),
         *("/name", "/fork", "/search"),
         *("/usage", "/set", "/clear", "/exit", "Enter", "Alt-Enter, Ctrl-J", "Ctrl-X Ctrl-E"),
     ):

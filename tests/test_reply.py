@@ -96,7 +96,7 @@ def test_how_it_ends() -> None:
     marked.refused = True
     assert reason(marked) == "content_filter"
     marked.call(0, "f")
-    assert reason(marked) == "content_filter"  # the worst reason
+    assert reason(marked) == "tool_call"
     called = Reply("x:y")
     called.ended = True
     called.call(0, "f")

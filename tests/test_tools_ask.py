@@ -118,7 +118,7 @@ def test_no_text_after_a_declined_call_is_exit_11(
     done = llmcli("--mcp", "fake", *options, "--json", "look")
     assert done.code == 11
     assert done.json["error"]["kind"] == "tool_declined"
-    assert "--allow fake.echo" in done.json["error"]["hint"]
+    assert ("a deny rule" if "--deny" in options else "--allow fake.echo") in done.json["error"]["hint"]
 
 
 def test_trusted_hints_allow_without_a_question(model: FakeProvider) -> None:

@@ -304,3 +304,18 @@ def test_a_command_with_a_child_that_keeps_its_pipe_open_ends() -> None:
 def test_a_missing_program_is_an_error_for_the_model() -> None:
     result = CommandTool("own", ["no-such-program"], {}, description="", parameters={}, timeout=1).run({})
     assert result.is_error
+
+
+def test_definitions_that_take_much_of_the_window_are_warned_about(monkeypatch: pytest.MonkeyPatch) -> None:
+    from llmcli import toolbox as module
+    from llmcli.config.load import load_config
+    from llmcli.console import Console
+
+    command = " ".join((*FAKE, "modern"))
+    config = load_config({"mcp": [command], "allow": ["*"]})
+    with module.open_toolbox(config, Console()) as toolbox:
+        assert toolbox is not None
+        for window, warned in ((1_000_000, False), (200, True), (None, False)):
+            monkeypatch.setattr(module, "context_window", lambda *args, window=window: window)
+            lines = [line for line in toolbox.warnings("openai:x", config) if "context window" in line]
+            assert bool(lines) == warned

@@ -146,9 +146,9 @@ def test_it_fits_the_screen_where_it_can(columns: int, begins: str, first: str, 
     openai.answer(chat_reply("hi"))
     with Screen("hi", "-m", LONG, "--usage", columns=columns) as screen:
         assert screen.end() == 0
-        shown = "".join(f"{row:{columns}}" for row in screen.rows[1:]).rstrip()
+        shown = "".join(f"{row:{columns}}" for row in screen.rows[2:]).rstrip()
         assert re.fullmatch(rf"{begins}.* · 8 in · 3 out · 11 tokens · unknown cost · \d\S* s, {first} \d\S* s", shown)
-        assert len(screen.rows) == 2 or columns == 40
+        assert len(screen.rows) == 3 or columns == 40
         assert "405b-instruct" in shown
     assert LONG in llmcli("hi", "--usage", "-m", LONG).stderr
 

@@ -196,6 +196,17 @@ class Batch:
         return None
 
     def _send(self, row: Row, opened: Conversation, console: Console) -> Result:
+        conversation = self._conversation(row, opened, console)
+        try:
+            prompt = self._prompt(row, console)
+        except LlmcliError as error:
+            result = Result(self._model, secrets=console.secrets)
+            result.close(None, error)
+            return result
+        return run(conversation, prompt, self._config, console, model=self._model, saver=self._ledger)
+
+    def _conversation(self, row: Row, opened: Conversation, console: Console) -> Conversation:
+        """The conversation that the prompt of the row goes on with."""
         settings = self._config.settings
         system = row.system if row.system is not None else settings.system
         conversation = Conversation(
@@ -206,17 +217,16 @@ class Batch:
         )
         conversation.shape = opened.shape
         conversation.messages.extend(row.history)
-        try:
-            files = read_attachments(self._files(row), "attach", console.stdin)
-            prompt = UserPromptPart.of(self._prompt_of(row), files)
-            if not prompt.text.strip() and not files:
-                raise UserError("the prompt is empty")
-            check_secrets(prompt, self._config, console)
-        except LlmcliError as error:
-            result = Result(self._model, secrets=console.secrets)
-            result.close(None, error)
-            return result
-        return run(conversation, prompt, self._config, console, model=self._model, saver=self._ledger)
+        return conversation
+
+    def _prompt(self, row: Row, console: Console) -> UserPromptPart:
+        """The prompt of the row with its files. Raises UserError."""
+        files = read_attachments(self._files(row), "attach", console.stdin)
+        prompt = UserPromptPart.of(self._prompt_of(row), files)
+        if not prompt.text.strip() and not files:
+            raise UserError("the prompt is empty")
+        check_secrets(prompt, self._config, console)
+        return prompt
 
     def _files(self, row: Row) -> list[str]:
         """The files of a row, below the folder of the input. Raises UserError for another."""

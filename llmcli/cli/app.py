@@ -13,6 +13,7 @@ from llmcli.cli.typer_ext import (
     AskCommand,
     DefaultGroup,
     console_of,
+    full_help,
     new_app,
     register_completion,
     run_app,
@@ -20,7 +21,7 @@ from llmcli.cli.typer_ext import (
 )
 from llmcli.console import Console
 from llmcli.errors import Interrupted, LlmcliError, UserError, internal_error
-from llmcli.signals import deliver_signals
+from llmcli.signals import deliver_signals, is_stopping
 from llmcli.spelling import find_close
 
 COMMANDS = {
@@ -37,12 +38,13 @@ COMMANDS = {
     "batch": ("llmcli.cli.batch", "Many prompts from a file, one JSON line a reply."),
     "doctor": ("llmcli.cli.doctor", "What would be sent where, with which key, and why."),
     "completion": ("llmcli.cli.completion_command", "Print the completion script of a shell."),
+    "man": ("llmcli.cli.man", "Print the man page."),
     "help": ("llmcli.cli.help", "Show the help of a command."),
     "version": ("llmcli.cli.version", "Print the version."),
 }
 """Each command: the module that holds it as `app`, and the line of help that `llmcli --help` shows."""
 
-RESERVED = ("man",)
+RESERVED: tuple[str, ...] = ()
 """Names of commands that this version does not have: such a word is not sent as a prompt."""
 
 # Words that are commands in comparable tools, and the command to use here.
@@ -66,6 +68,14 @@ def _report_wrong_options(console: Console, options: Mapping[str, Any], error: L
 
 
 AskCommand.on_error = staticmethod(_report_wrong_options)
+
+
+def command_rows() -> list[tuple[str, str]]:
+    """All commands with their line of help, in order."""
+    return [
+        ("ask", "Send one prompt and show the reply; the default command."),
+        *((n, h) for n, (_, h) in COMMANDS.items()),
+    ]
 
 
 class _Llmcli(DefaultGroup):
@@ -125,10 +135,19 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _print_help_all(ctx: typer.Context, wanted: bool) -> None:
+    if wanted:
+        typer.echo(full_help(ctx))
+        raise typer.Exit
+
+
 @app.callback()
 def _root(
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+    help_all: Annotated[
+        bool, typer.Option("--help-all", callback=_print_help_all, is_eager=True, help="Show the help of every option.")
     ] = False,
 ) -> None:
     pass
@@ -142,7 +161,8 @@ def main() -> int:
     try:
         code = run_app(app, console)
         deliver_signals()
-        console.stdout.flush()
+        if not is_stopping():
+            console.stdout.flush()
         return code
     except KeyboardInterrupt as stop:
         return Interrupted.by(stop).exit_code

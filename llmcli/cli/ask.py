@@ -22,7 +22,7 @@ from llmcli.permission import template_of
 from llmcli.saving import Resumed, Saver, resume
 from llmcli.signals import deliver_signals
 from llmcli.template import Template, given_params
-from llmcli.turn import check_secrets, fail, progress_for, run, shows_cost
+from llmcli.turn import check_secrets, fail, offer_tools, progress_for, run, shows_cost
 
 if TYPE_CHECKING:
     from llmcli.toolbox import Toolbox
@@ -82,9 +82,11 @@ def _answer(options: Mapping[str, object], console: Console, fault: LlmcliError 
         if resumed:
             resumed.apply(conversation, config)
         if toolbox:
-            _offer_tools(toolbox, conversation, config, console)
+            offer_tools(toolbox, conversation, config, console)
         saver = Saver(config, console, resumed=resumed)
         if config.settings.dry_run:
+            if config.settings.mcp:
+                console.stderr.line("note: the tool servers were started to show their tools")
             return _dry_run(conversation, prompt, config, console)
     except KeyboardInterrupt as stop:
         return fail(Interrupted.by(stop), config, console, model=model).exit_code
@@ -101,17 +103,6 @@ def _open_tools(config: Config, console: Console, stack: ExitStack) -> Toolbox |
     from llmcli.toolbox import open_toolbox
 
     return stack.enter_context(open_toolbox(config, console))
-
-
-def _offer_tools(toolbox: Toolbox, conversation: Conversation, config: Config, console: Console) -> None:
-    """Wait for the tool servers, and offer their tools. Raises the error of a server that does not start."""
-    with progress_for(config, console).waiting_for("tool servers"):
-        toolbox.offer(conversation, config)
-    toolbox.keep_names()
-    for warning in toolbox.warnings(conversation.model.members[0].id, config):
-        console.stderr.line(f"warning: {warning}")
-    if config.settings.dry_run and config.settings.mcp:
-        console.stderr.line("note: the tool servers were started to show their tools")
 
 
 def _chosen_model(config: Config, console: Console, resumed: Resumed | None) -> str:

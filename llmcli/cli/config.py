@@ -24,28 +24,19 @@ _Setting = Annotated[
 
 @app.command("show", cls=QuickCommand)
 def show(ctx: typer.Context, json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """Every setting in force, and where it comes from.
-
-    Example: llmcli config show --json
-    """
+    """Every setting in force, and where it comes from."""
     console_of(ctx).stdout.write(settings_json() if json else settings_table())
 
 
 @app.command("path", cls=QuickCommand)
 def path(ctx: typer.Context) -> None:
-    """Where the settings file is, or would be.
-
-    Example: cat "$(llmcli config path)"
-    """
+    """Where the settings file is, or would be."""
     console_of(ctx).stdout.write(f"{config_path()}\n")
 
 
 @app.command("set", cls=QuickCommand, context_settings={"ignore_unknown_options": True})
 def set_(ctx: typer.Context, name: _Setting, value: Annotated[str, typer.Argument(metavar="VALUE")]) -> None:
-    """Set a setting in the settings file; comments and order stay.
-
-    Example: llmcli config set max_cost 0.5
-    """
+    """Set a setting in the settings file; comments and order stay."""
     from llmcli.config.write import set_value
 
     path = config_path()
@@ -56,10 +47,7 @@ def set_(ctx: typer.Context, name: _Setting, value: Annotated[str, typer.Argumen
 
 @app.command("unset", cls=QuickCommand)
 def unset(ctx: typer.Context, name: _Setting) -> None:
-    """Remove a setting from the settings file.
-
-    Example: llmcli config unset aliases.fast
-    """
+    """Remove a setting from the settings file."""
     from llmcli.config.write import unset_value
 
     path = config_path()
@@ -68,10 +56,7 @@ def unset(ctx: typer.Context, name: _Setting) -> None:
 
 @app.command("edit", cls=QuickCommand)
 def edit(ctx: typer.Context) -> None:
-    """Open the settings file in $VISUAL or $EDITOR; it is checked before it is written.
-
-    Example: EDITOR=nano llmcli config edit
-    """
+    """Open the settings file in $VISUAL or $EDITOR; it is checked before it is written."""
     from llmcli.config.edit import edit_file
 
     changed = edit_file(config_path())

@@ -33,8 +33,6 @@ def doctor(
     """Show what would be sent where, with which key, and why.
 
     Nothing is sent without --ping, and no character of a key is shown. The exit code is 0 where a prompt could be sent.
-
-    Example: llmcli doctor anthropic:claude-haiku-5-5 --ping
     """
     from llmcli import doctor as core
 

@@ -28,4 +28,4 @@ def help(  # noqa: A001 - named like its command
             hint = did_you_mean(word, names) or "llmcli --help lists the commands"
             raise UserError(f"there is no command {word}", hint=hint)
         context = type(ctx)(found, info_name=word, parent=context)
-    console_of(ctx).stdout.write(f"{context.get_help()}\n")
+    console_of(ctx).stdout.steer(f"{context.get_help()}\n")  # escape sequences in it are ours

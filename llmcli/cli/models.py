@@ -55,8 +55,6 @@ def models(
     Shows the chat models of the providers that have a key or a login, of all providers where none has. The window is
     in tokens, the price in USD per million tokens, in and out. A + marks a price that rises with the length of the
     prompt, a - what is not known.
-
-    Example: llmcli models anthropic haiku --sort price
     """
     console, config = console_of(ctx), load_config({})
     if update or update_url:

@@ -21,10 +21,7 @@ _ORIGINS = {"own": "yours", "repository": "this folder", "shipped": "llmcli", "p
 
 @app.command("list", cls=QuickCommand)
 def list_(ctx: typer.Context, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """Prompt files that -t finds by name.
-
-    Example: llmcli templates list
-    """
+    """Prompt files that -t finds by name."""
     rows = []
     for name, origin, path in template_names():
         found = find_template(name)
@@ -46,28 +43,19 @@ def list_(ctx: typer.Context, as_json: Annotated[bool, typer.Option("--json", he
 
 @app.command("show", cls=QuickCommand)
 def show(ctx: typer.Context, name: _Name) -> None:
-    """Print a prompt file.
-
-    Example: llmcli templates show commit
-    """
+    """Print a prompt file."""
     console_of(ctx).stdout.write(find_template(name).content.decode("utf-8", "replace"))
 
 
 @app.command("path", cls=QuickCommand)
 def path(ctx: typer.Context, name: Annotated[str | None, typer.Argument(metavar="[NAME]")] = None) -> None:
-    """Where a prompt file is; without a name, the folder for your own.
-
-    Example: cp review.md "$(llmcli templates path)"
-    """
+    """Where a prompt file is; without a name, the folder for your own."""
     console_of(ctx).stdout.write(f"{find_template(name).path if name else templates_folder()}\n")
 
 
 @app.command("allow", cls=QuickCommand)
 def allow(ctx: typer.Context, name: _Name) -> None:
-    """Allow a prompt file of this folder, as long as its content stays the same.
-
-    Example: llmcli templates allow review
-    """
+    """Allow a prompt file of this folder, as long as its content stays the same."""
     found = find_template(name)
     parse_template(found.content, name)
     console = console_of(ctx)

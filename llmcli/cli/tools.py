@@ -123,9 +123,13 @@ def _arguments(text: str, console: Console) -> Mapping[str, Any]:
 def _offered(console: Console, options: Mapping[str, Any], debug: bool) -> Any:
     """The tools that the options name, of servers that run until the context is left."""
     config = load_config(options)
+
+    def show(title: str, line: str) -> None:
+        console.stderr.line(f"{title}: {line}", dim=True)
+
     toolset = named_toolset(
         config,
-        progress=lambda title, line: console.stderr.line(f"{title}: {line}", dim=True),
+        progress=show if console.stderr.is_terminal else None,
         log=console.stderr.line if debug else None,
         secrets=console.secrets.add,
     )

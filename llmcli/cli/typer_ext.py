@@ -22,6 +22,7 @@ from typer._completion_classes import BashComplete
 from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 from typer.main import get_command
 
+from llmcli.cli.help_text import example_of, short_help, styled
 from llmcli.config.settings import FIELDS, SECTIONS, Meta, kind_of, meta_of
 from llmcli.console import Console
 from llmcli.errors import Interrupted, LlmcliError, UserError, causes_of
@@ -32,6 +33,7 @@ __all__ = [
     "QuickCommand",
     "QuickGroup",
     "console_of",
+    "full_help",
     "new_app",
     "new_group",
     "register_completion",
@@ -108,6 +110,11 @@ class Quick(Command):
                 descriptor = param.type_descriptor
                 param._runtime_param = _Unconverted(descriptor.parameter_info, descriptor.annotation)
         return params
+
+    def get_help(self, ctx: Any) -> str:
+        """See `Command.get_help`: with an example, and styled on a terminal."""
+        example = example_of(ctx.command_path)
+        return styled(super().get_help(ctx) + (f"\n\nExample:\n  {example}" if example else ""))
 
 
 class QuickCommand(Quick, TyperCommand):
@@ -186,7 +193,9 @@ class DefaultGroup(QuickGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Put `ask` in front, unless a command is named; options may stand before its name."""
-        if args and args[0] in ("--help", "-h", "--version"):
+        if "--help-all" in (args[: args.index("--")] if "--" in args else args):
+            args = ["--help-all"]
+        if args and args[0] in ("--help", "-h", "--help-all", "--version"):
             return super().parse_args(ctx, args)
         place = _first_word(self.commands["ask"], ctx, args)
         if place is not None and self._is_command(args[place]):
@@ -198,8 +207,14 @@ class DefaultGroup(QuickGroup):
     def _is_command(self, word: str) -> bool:
         return word == "ask" or word in self.on_demand or word in self.aliases
 
+    def get_help(self, ctx: Any) -> str:
+        """The short help; `full_help` has every option."""
+        ask = self.commands["ask"].get_short_help_str(60)
+        rows = [("ask", ask), *((name, about) for name, (_, about) in self.on_demand.items())]
+        return styled(short_help(rows))
+
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
-        """The usage line of --help."""
+        """The usage line of --help-all."""
         return ["[OPTIONS] [PROMPT]...  |  COMMAND"]
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
@@ -279,6 +294,14 @@ def new_group(help: str, *, no_args_is_help: bool = True, default: str | None = 
         add_completion=False,
         pretty_exceptions_enable=False,
     )
+
+
+def full_help(ctx: typer.Context) -> str:
+    """The help of llmcli with every option."""
+    context: Any = ctx
+    formatter = context.make_formatter()
+    context.command.format_help(context, formatter)
+    return styled(formatter.getvalue().rstrip("\n"))
 
 
 def console_of(ctx: typer.Context) -> Console:

@@ -13,8 +13,8 @@ _llmcli_completion() {
     cur+=$rest
     COMPREPLY=()
     case $prev:$cur in
-        -a:* | -f:* | --attach:* | --file:* | --api-key-file:* | --ca-file:* | --service-account:* | --out:* | *[\<\>]:* | \
-            *:--attach=* | *:--file=* | *:--api-key-file=* | *:--ca-file=* | *:--service-account=* | *:--out=* | *:*[\<\>]*)
+        -a:* | -f:* | --attach:* | --file:* | --api-key-file:* | --ca-file:* | --service-account:* | --out:* | --messages:* | --record:* | *[\<\>]:* | \
+            *:--attach=* | *:--file=* | *:--api-key-file=* | *:--ca-file=* | *:--service-account=* | *:--out=* | *:--messages=* | *:--record=* | *:*[\<\>]*)
             compopt -o default 2>/dev/null
             return
             ;;

@@ -1,7 +1,7 @@
 
 function __llmcli_wants_file
-    contains -- (commandline -opc)[-1] -a -f --attach --file --api-key-file --ca-file --service-account --out
-    or string match -qr -- '^--(attach|file|api-key-file|ca-file|service-account|out)=' (commandline -ct)
+    contains -- (commandline -opc)[-1] -a -f --attach --file --api-key-file --ca-file --service-account --out --messages --record
+    or string match -qr -- '^--(attach|file|api-key-file|ca-file|service-account|out|messages|record)=' (commandline -ct)
 end
 
 function __llmcli_complete

@@ -3,8 +3,8 @@
 _llmcli() {
     local run=${~words[1]} line value
     local -a whole open
-    if [[ ${words[CURRENT-1]} == (-a|-f|--attach|--file|--api-key-file|--ca-file|--service-account|--out) ]] ||
-        compset -P '(--attach|--file|--api-key-file|--ca-file|--service-account|--out)='; then
+    if [[ ${words[CURRENT-1]} == (-a|-f|--attach|--file|--api-key-file|--ca-file|--service-account|--out|--messages|--record) ]] ||
+        compset -P '(--attach|--file|--api-key-file|--ca-file|--service-account|--out|--messages|--record)='; then
         _files
         return
     fi

@@ -233,7 +233,7 @@ def _rows(own: Mapping[str, ProviderSettings], path: Path) -> Mapping[str, Provi
             changes["home_protocol"] = None
         if base_url := changes.pop("base_url", None):
             changes["settings_url"] = base_url
-        for setting in {"proxy", "ca_file"} & changes.keys():
+        for setting in {*_WAYS} & changes.keys():
             changes[setting] = (changes[setting], f"providers.{name}.{setting} in {path}")
         rows[name] = replace(row, **changes)
     return rows
@@ -253,6 +253,10 @@ def _priced(rows: Mapping[str, Provider], prices: Mapping[str, Any], path: Path)
     return found
 
 
+_WAYS = ("proxy", "ca_file", "client_cert", "client_key")
+"""The settings that a provider may have of its own."""
+
+
 def _connected(
     rows: Mapping[str, Provider], settings: Settings, sources: Mapping[str, str], path: Path
 ) -> Mapping[str, Provider]:
@@ -265,6 +269,12 @@ def _connected(
         return None if value is None else (value, flag(name) if source == "option" else source)
 
     return {
-        name: replace(row, proxy=of("proxy", row.proxy), ca_file=of("ca_file", row.ca_file))
+        name: replace(
+            row,
+            proxy=of("proxy", row.proxy),
+            ca_file=of("ca_file", row.ca_file),
+            client_cert=of("client_cert", row.client_cert),
+            client_key=of("client_key", row.client_key),
+        )
         for name, row in rows.items()
     }

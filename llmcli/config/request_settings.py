@@ -108,6 +108,12 @@ class RequestSettings:
     user_id: str | None = setting(
         None, "End-user identifier, where the API has a field for it.", "--user-id", section="Model", metavar="TEXT"
     )
+    cache: bool | None = setting(
+        None,
+        "Mark the prompt for the vendor's cache, where it wants that. Default: in sessions.",
+        "--cache/--no-cache",
+        section="Model",
+    )
     lenient: bool = setting(
         False,
         "Drop an option that the API does not take, with a note, instead of refusing it.",
@@ -139,6 +145,12 @@ class RequestSettings:
         "--ca-file",
         section="Connection",
         metavar="FILE",
+    )
+    client_cert: str | None = setting(
+        None, "PEM file of the certificate to show to a gateway that wants one.", section="Connection"
+    )
+    client_key: str | None = setting(
+        None, "PEM file of its private key, where that is another file.", section="Connection"
     )
     timeout: float = setting(
         600.0,

@@ -90,6 +90,8 @@ class ProviderSettings(_Strict):
     key_command: str | None = None
     proxy: str | None = None
     ca_file: str | None = None
+    client_cert: str | None = None
+    client_key: str | None = None
     headers: (
         dict[Annotated[str, Field(pattern=r"^[\w-]+$")], Annotated[str, Field(pattern=r"^[\x20-\x7e]*$")]] | None
     ) = None

@@ -4,19 +4,29 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from typing import cast
 
-from llmcli.errors import UserError
+from llmcli.cancel import current_cancel
+from llmcli.errors import NetworkError, UserError
 from llmcli.messages import Attachment, ModelMessage, ModelSettings, StreamEvent, UserPromptPart
-from llmcli.providers.credentials import key_for
+from llmcli.providers.credentials import environment_key, key_for
 from llmcli.providers.endpoint import Cloud, Endpoint, endpoint_of, refuse_another_vendors
 from llmcli.providers.lookup import split_chain, split_model
 from llmcli.providers.table import PROVIDERS, Provider
 
-__all__ = ["FoundModel", "HTTPRequest", "Model", "build_model", "find_model"]
+__all__ = [
+    "FoundModel",
+    "HTTPRequest",
+    "Model",
+    "allow_model_requests",
+    "build_model",
+    "find_model",
+    "refuse_forbidden",
+]
 
 # The class of each protocol; imported only when a provider that speaks it is chosen.
 _PROTOCOLS = {
@@ -28,9 +38,33 @@ _PROTOCOLS = {
     "bedrock": ("llmcli.models.bedrock", "ConverseProtocol"),
     "cohere": ("llmcli.models.cohere", "CohereProtocol"),
     "local": ("llmcli.models.local", "LocalModel"),
+    "replay": ("llmcli.models.replay", "ReplayModel"),
     "test": ("llmcli.models.test", "TestModel"),
 }
-PROTOCOLS = tuple(_PROTOCOLS)
+PROTOCOLS = tuple(name for name in _PROTOCOLS if name != "replay")  # that providers speak
+
+
+_forbidden = 0  # how many blocks of `allow_model_requests(False)` are open
+
+
+@contextmanager
+def allow_model_requests(allowed: bool) -> Iterator[None]:
+    """With False, let no model send a request inside the block, in any thread; models for tests still answer."""
+    global _forbidden
+    before = _forbidden
+    _forbidden = 0 if allowed else before + 1
+    try:
+        yield
+    finally:
+        _forbidden = before
+
+
+def refuse_forbidden(who: str) -> None:
+    """Raise UserError where requests are not allowed, NetworkError where the run was cancelled; `who` is the model."""
+    if _forbidden:
+        raise UserError(f"{who}: model requests are not allowed here; nothing was sent")
+    if (cancel := current_cancel()) and cancel.is_set:
+        raise NetworkError(f"{who}: cancelled before it was sent")
 
 
 @dataclass(frozen=True)
@@ -87,6 +121,10 @@ class Model(ABC):
             if not self.takes(file):
                 what = f"{file.media_type} by its address" if file.url else file.media_type
                 raise UserError(f"{self.id} takes no {what}: {file.name}", hint="choose another model, or leave it out")
+
+    def renew_key(self) -> bool:
+        """Run the key_command again after the key was refused; return whether it printed another key."""
+        return False
 
     def load(self) -> None:
         """Import what it takes to send, so that the first request need not; may take a second."""
@@ -147,6 +185,7 @@ def find_model(
     if base_url and api_key is None:  # for an address from a variable, its key was set to match
         refuse_another_vendors(endpoint)
     endpoint.key = key_for(endpoint, api_key)
+    endpoint.key_is_printed = api_key is None and bool(row.key_command) and not environment_key(endpoint)
     return FoundModel(endpoint, model, cloud or Cloud())
 
 

@@ -27,6 +27,7 @@ from llmcli.messages import (
     as_json,
     given,
 )
+from llmcli.models.cache_key import cache_key
 from llmcli.models.counts import count, other_counts, told_cost
 from llmcli.models.event_builder import Reply
 from llmcli.models.http.http_model import HTTPModel
@@ -154,6 +155,7 @@ class ChatProtocol(HTTPModel):
             row.top_k_field or "": settings.top_k if row.top_k_field else None,
             "tools": [{"type": "function", "function": _definition(tool)} for tool in settings.tools] or None,
             "tool_choice": settings.tool_choice,
+            "prompt_cache_key": cache_key(self.endpoint, messages) if settings.cache else None,
             "response_format": self._response_format(settings),
             "plugins": [{"id": "web"}] if settings.web and row.web == "plugin" else None,
         }

@@ -60,6 +60,7 @@ class Reply:
         self.ended = False
         self.refused = False
         self.max_tokens: int | None = None
+        self.offered = False  # tools were offered to the model
         self.any_text = False
         self._calls: dict[object, ToolCallPart] = {}
         self._pieces: dict[object, list[str]] = {}  # of the arguments that are still arriving
@@ -278,7 +279,8 @@ class Reply:
         if reason == "stop" and self.max_tokens is not None and self._usage.response_tokens == self.max_tokens:
             told = f"the reply has exactly the {self.max_tokens} tokens that it may have: it is probably cut"
             last.append(Notice(told))
-        if self._calls and _SEVERITY.index(reason) <= _SEVERITY.index("incomplete"):
+        # Without offered tools any call is reported as one; an offered tool runs only if its call came whole.
+        if self._calls and (not self.offered or _SEVERITY.index(reason) <= _SEVERITY.index("incomplete")):
             reason = "tool_call"
         if self._files and not self.any_text and reason == "stop":
             reason, self.finish_word = "incomplete", "a file and no text"

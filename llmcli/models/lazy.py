@@ -30,6 +30,10 @@ class LaterModel(Model):
         """See `Model.load`."""
         self._model().load()
 
+    def renew_key(self) -> bool:
+        """See `Model.renew_key`."""
+        return self._model().renew_key()
+
     def stream(self, messages: Sequence[ModelMessage], settings: ModelSettings) -> Generator[StreamEvent]:
         """See `Model.stream`."""
         yield from self._model().stream(messages, settings)

@@ -26,6 +26,7 @@ from llmcli.messages import (
     as_json,
     given,
 )
+from llmcli.models.cache_key import cache_key
 from llmcli.models.chat import ChatProtocol
 from llmcli.models.counts import count, other_counts, told_cost
 from llmcli.models.event_builder import Events, Reply
@@ -88,6 +89,7 @@ class ResponsesProtocol(ChatProtocol):
             "top_p": settings.top_p,
             "reasoning": reasoning or None,
             "user": settings.user_id,
+            "prompt_cache_key": cache_key(self.endpoint, messages) if settings.cache else None,
             "tools": list(self._tools(settings)) or None,
             "tool_choice": settings.tool_choice,
             "text": self._text(settings),

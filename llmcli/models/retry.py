@@ -29,10 +29,12 @@ def with_retries(model: Model, messages: Sequence[ModelMessage], settings: Model
     """`model.stream`, tried up to `settings.retries` times more; each failure but the last is an AttemptFailed.
 
     Raises the last ProviderError. A wait longer than a minute, told by Retry-After, ends the tries at once. A chain is
-    tried once, because each of its members is tried again.
+    tried once, because each of its members is tried again. After a 401 the key_command runs again, once, and another
+    key that it prints is tried at once.
     """
     retries = settings.retries if model.members == (model,) else 0
-    for attempt in range(retries + 1):
+    attempt, renewed = 0, False
+    while True:
         begun = False
         try:
             with closing(model.stream(messages, settings)) as events:
@@ -43,12 +45,17 @@ def with_retries(model: Model, messages: Sequence[ModelMessage], settings: Model
             return
         except ProviderError as error:
             error.model = error.model or model.id
+            if not begun and not renewed and error.status == 401 and model.renew_key():
+                renewed = True
+                yield Notice(f"{model.id}: the key was refused; key_command gave another one")
+                continue
             wait = max(back_off(attempt), error.retry_after or 0)
             if begun or attempt == retries or not error.is_passing or wait > LONGEST_WAIT_S:
                 raise
             what = f"{error.status} from {model.id}" if error.status else error.message
             text = f"{what}, waiting {wait:.2g} s, retry {attempt + 1} of {retries}"
             yield AttemptFailed(error, text, model.id, wait)
+        attempt += 1
         time.sleep(wait)
 
 

@@ -16,9 +16,11 @@ from llmcli.providers.table import Provider
 
 __all__ = [
     "clean_key",
+    "environment_key",
     "key_for",
     "key_sources",
     "keys_in",
+    "printed_key",
     "run_key_command",
 ]
 
@@ -32,12 +34,10 @@ def key_for(endpoint: Endpoint, given: str | None = None) -> str | None:
     row, environ = endpoint.provider, endpoint.environ
     if given is not None:
         return clean_key(given, "the key file")
-    for name in row.key_env:
-        if environ.get(name, "").strip():
-            return clean_key(environ[name], name)
+    if name := environment_key(endpoint):
+        return clean_key(environ[name], name)
     if row.key_command:
-        printed = run_key_command(row.key_command, row.name, table := f"providers.{row.name}")
-        return clean_key(printed, f"what {table}.key_command printed")
+        return printed_key(row)
     if endpoint.is_process and not row.offline and (kept := read_keys(path := keys_path(environ)).get(row.name)):
         return clean_key(kept, f"{path} for {row.name}")
     if endpoint.needs_key:
@@ -47,6 +47,17 @@ def key_for(endpoint: Endpoint, given: str | None = None) -> str | None:
             kind="credentials",
         )
     return None
+
+
+def environment_key(endpoint: Endpoint) -> str | None:
+    """The name of the variable that holds the key; None where none does."""
+    return next((name for name in endpoint.provider.key_env if endpoint.environ.get(name, "").strip()), None)
+
+
+def printed_key(row: Provider) -> str:
+    """The key that the row's key_command prints. Raises SettingsError where it fails, or prints no key."""
+    printed = run_key_command(row.key_command or "", row.name, table := f"providers.{row.name}")
+    return clean_key(printed, f"what {table}.key_command printed")
 
 
 def key_sources(row: Provider, environ: Mapping[str, str]) -> list[str]:

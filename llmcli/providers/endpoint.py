@@ -1,8 +1,9 @@
 """Resolve where a provider is reached, and with which address, key, headers and network."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 from llmcli.errors import SettingsError, UserError
@@ -36,8 +37,12 @@ class Endpoint:
     """The proxy, the certificates and the connection to use."""
     environ: Mapping[str, str]
     """The variables that count; `os.environ` itself, or the mapping that the caller gave instead."""
+    key_is_printed: bool = False
+    """Whether the key is what key_command printed, which may be run again when the provider refuses it."""
     client: object | None = None
     """A ready-made client of the caller to send with; None for our own."""
+    wrap: Callable[[Any], Any] | None = None
+    """What is put around the transport of our own client, to record what passes."""
 
     @property
     def is_home(self) -> bool:
@@ -80,6 +85,10 @@ def _network(row: Provider, environ: Mapping[str, str]) -> Network:
         network.proxy, network.proxy_from = row.proxy
     if row.ca_file:
         network.ca_file, network.ca_file_from = row.ca_file
+    if row.client_cert:
+        network.client_cert, network.client_cert_from = row.client_cert
+    if row.client_key:
+        network.client_key, _ = row.client_key
     return network
 
 

@@ -57,6 +57,12 @@ class Network:
     """A file of certificates to trust besides the system's."""
     ca_file_from: str = "--ca-file"
     """The option or setting that named the file."""
+    client_cert: str | None = None
+    """A PEM file of the certificate that is shown to a server that wants one."""
+    client_cert_from: str = "client_cert"
+    """The setting that named it, for messages."""
+    client_key: str | None = None
+    """A PEM file of its private key; None: the key is in the same file."""
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     """Where HTTPS_PROXY, NO_PROXY, SSL_CERT_FILE and their like are looked up."""
     backend: Optional["NetworkBackend"] = None

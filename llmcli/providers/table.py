@@ -115,6 +115,10 @@ class Provider:
     """The proxy to use, and the option or setting that named it; None: HTTPS_PROXY and its like."""
     ca_file: tuple[str, str] | None = None
     """A file of certificates to trust besides the system's, and the option or setting that named it."""
+    client_cert: tuple[str, str] | None = None
+    """A PEM file of the certificate to show to the server, and the setting that named it."""
+    client_key: tuple[str, str] | None = None
+    """A PEM file of its private key, where that is another file, and the setting that named it."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -129,7 +133,7 @@ class Provider:
     @property
     def offline(self) -> bool:
         """Whether it is no vendor at all: the test models, and model files on this machine."""
-        return self.protocol in ("test", "local")
+        return self.protocol in ("test", "local", "replay")
 
     @property
     def is_free(self) -> bool:
@@ -263,6 +267,9 @@ _META = Provider("meta", "openai-responses", "https://api.meta.ai/v1", ("META_AP
 _LOCAL = Provider(
     "local", "local", models=("smollm2",), user_field=None, effort_field="chat_template_kwargs.reasoning_effort"
 )
+
+REPLAY = Provider("replay", "replay")
+"""The row of `replay:FILE`, which is a recording and no provider."""
 
 _ROWS = (
     _OPENAI,

@@ -55,6 +55,7 @@ class NDJSONRenderer:
         self._seq = 0
         self._calls = calls
         self._step_over = False
+        self._taken = 0  # characters of the text of this reply that are written
         self._more: dict[str, Any] = {"step": 1} if calls else {}  # fields of each line of text
         self._write("start", {"model": model})
 
@@ -63,8 +64,10 @@ class NDJSONRenderer:
         if self._calls and isinstance(event, ReplyStart) and self._step_over:
             self._more["step"] += 1
             self._step_over = False
+        if isinstance(event, Repair | AttemptFailed | ToolResult):  # another reply follows
+            self._taken = 0
         if isinstance(event, TextDelta):
-            self._write("text", {"text": event.text, **self._more})
+            self._text(event.text)
         elif isinstance(event, ThinkingDelta):
             self._write("thinking", {"text": event.text, **self._more})
         elif isinstance(event, Repair):
@@ -84,12 +87,19 @@ class NDJSONRenderer:
         """See `Renderer.pause`."""
 
     def end(self, result: Result) -> None:
-        """The last line."""
+        """The last line; before it the text that has not come through `event`, as Ctrl-C may have been in between."""
+        if result.response and (rest := result.response.text[self._taken :]):
+            self._text(rest)
         self._write("end", result.as_json(), result)
 
-    def _write(self, kind: str, fields: dict[str, Any], result: Result | None = None) -> None:
-        self._stdout.write(_line({"seq": self._seq, "type": kind, **fields}, result))
+    def _text(self, text: str) -> None:
+        self._write("text", {"text": text, **self._more}, taken=len(text))
+
+    def _write(self, kind: str, fields: dict[str, Any], result: Result | None = None, taken: int = 0) -> None:
+        line = _line({"seq": self._seq, "type": kind, **fields}, result)
         self._seq += 1
+        self._taken += taken  # before the write: what Ctrl-C breaks off stays in the buffer, and is flushed
+        self._stdout.write(line)
 
 
 def _line(value: dict[str, Any], result: Result | None = None) -> str:

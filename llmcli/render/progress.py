@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -25,6 +25,7 @@ from llmcli.render.duration import whole_seconds
 from llmcli.render.live_rows import LiveRows
 from llmcli.render.region import cells
 from llmcli.render.streams import Stderr
+from llmcli.render.words import wrapped
 
 __all__ = ["Aside"]
 
@@ -162,7 +163,7 @@ class Aside:
             parts.insert(1, self._doing)
         elif self._again_at > now:
             parts.append(f"next try in {whole_seconds(self._again_at - now + 1)}")
-        said = " · ".join(parts)
+        said = self._stderr.shown(" · ".join(parts))
         head = said if cells(said) <= columns else f"…{said[1 - columns :]}"
         room = min(_ROWS, height // _SHARE) - 1
         tail = _last_rows(self._stderr.shown(self._end), columns - 2, room) if room > 0 else []
@@ -172,24 +173,5 @@ class Aside:
 def _last_rows(text: str, columns: int, count: int) -> list[str]:
     """The last rows of the text without its empty lines, wrapped between words."""
     lines = [line for line in text.expandtabs(4).splitlines() if line.strip()]
-    rows = [row for line in lines[-count:] for row in _wrapped(line, max(columns, 2))]
+    rows = [row for line in lines[-count:] for row in wrapped(line, max(columns, 2))]
     return rows[-count:]
-
-
-def _wrapped(line: str, columns: int) -> Sequence[str]:
-    rows, row, width = [], "", 0
-    for word in line.split(" "):
-        for piece in _pieces(word, columns):
-            size = cells(piece)
-            if row and width + 1 + size > columns:
-                rows.append(row)
-                row, width = piece, size
-            else:
-                row, width = (f"{row} {piece}", width + 1 + size) if row else (piece, size)
-    return [*rows, row]
-
-
-def _pieces(word: str, columns: int) -> Iterator[str]:
-    """A word that is wider than a row, in pieces that are not: no wide character takes more than two columns."""
-    half = columns if word.isascii() else columns // 2
-    return (word[start : start + half] for start in range(0, len(word) or 1, half))

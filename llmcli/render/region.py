@@ -49,7 +49,8 @@ class Region:
             stale = len(self._drawn) - kept
         for_good = wanted[kept : len(above)]
         live = wanted[max(kept, len(above)) :]
-        frame = f"\x1b[{stale}A{_ERASE_BELOW}" if stale else ""
+        # The terminal may have echoed a key, as ^C, where the cursor waits.
+        frame = f"\r\x1b[{stale}A{_ERASE_BELOW}" if stale else "\r\x1b[K" if for_good or live else ""
         frame += "".join(f"{line}\n" for line in for_good)
         if live:
             frame += _NO_WRAP + "".join(f"{row}\n" for row in live) + _WRAP

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import re
+import select
 import sys
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import TextIO
 
-from llmcli.errors import ClosedPipe, FallbackExceptionGroup, LlmcliError
+from llmcli.errors import ClosedPipe, FallbackExceptionGroup, Interrupted, LlmcliError
 from llmcli.secrets import Secrets
+from llmcli.signals import is_stopping
 
 __all__ = ["Stderr", "Stdout", "harmless"]
 
@@ -21,6 +24,43 @@ _HARMFUL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u20
 def harmless(text: str) -> str:
     """The text without the characters that steer a terminal."""
     return _HARMFUL.sub("", text)
+
+
+# Seconds for a full pipe to take the next bytes, and for a whole text, where the wait is not the user's choice: after a
+# signal that ends the process, and for a stderr that does not block.
+_STALLED_S, _SLOW_S = 1.0, 5.0
+
+
+def _write_within(stream: TextIO, content: bytes) -> None:
+    """Write what the stream holds back, and `content`. Raises TimeoutError where the reader does not take it in time.
+
+    The file does not block meanwhile, for other processes that have it open too.
+    """
+    number = stream.fileno()
+    blocking, end = os.get_blocking(number), time.monotonic() + _SLOW_S
+    os.set_blocking(number, False)
+    try:
+        rest = memoryview(content)
+        flushed = False
+        while rest or not flushed:
+            try:
+                if not flushed:
+                    stream.flush()
+                    flushed = True
+                rest = rest[os.write(number, rest) :]
+            except BlockingIOError:
+                wait = min(_STALLED_S, end - time.monotonic())
+                if wait <= 0 or not select.select([], [number], [], wait)[1]:
+                    raise TimeoutError(f"its reader took nothing for {_STALLED_S:g} s") from None
+    finally:
+        with suppress(OSError):
+            os.set_blocking(number, blocking)
+
+
+def _is_blocking(stream: TextIO) -> bool:
+    with suppress(OSError, ValueError):  # a stream without a file, as tests have
+        return os.get_blocking(stream.fileno())
+    return True
 
 
 def _abandon(stream: TextIO) -> None:
@@ -55,16 +95,20 @@ class Stdout:
         """Write and flush what may hold escape sequences, all of them ours; raises as `write` does."""
         if sys.stdout is None:
             raise LlmcliError("stdout is closed", hint="send it somewhere: llmcli ... >file")
+        # What is no text (a file's odd name, half an emoji) is shown as an escape, which JSON reads as one too.
+        content = text.encode("utf-8", "backslashreplace")
         try:
-            # What is no text (a file's odd name, half an emoji) is shown as an escape, which JSON reads as one too.
-            sys.stdout.buffer.write(text.encode("utf-8", "backslashreplace"))
-            sys.stdout.buffer.flush()
+            if is_stopping():
+                _write_within(sys.stdout, content)
+            else:
+                sys.stdout.buffer.write(content)
+                sys.stdout.buffer.flush()
         except BrokenPipeError:
             _abandon(sys.stdout)
             raise ClosedPipe("stdout was closed by its reader") from None
         except OSError as error:
             _abandon(sys.stdout)
-            raise LlmcliError(f"cannot write to stdout: {error.strerror}", kind="output") from error
+            raise LlmcliError(f"cannot write to stdout: {error.strerror or error}", kind="output") from error
 
     def size(self) -> tuple[int, int]:
         """Columns and rows: see `_size`."""
@@ -119,12 +163,19 @@ class Stderr:
         return f"\x1b[2m{text}\x1b[22m" if self._styled else text
 
     def steer(self, text: str) -> None:
-        """Write what may hold escape sequences, all of them ours; never fails."""
+        """Write what may hold escape sequences, all of them ours; never fails.
+
+        A full pipe that does not block is waited for within bounds, as is any after a signal that ends the process.
+        """
         if sys.stderr is None:
             return
         try:
-            sys.stderr.write(text)
-            sys.stderr.flush()
+            content = text.encode(sys.stderr.encoding or "utf-8", "backslashreplace")
+            if is_stopping() or not _is_blocking(sys.stderr):
+                _write_within(sys.stderr, content)
+            else:
+                sys.stderr.write(text)
+                sys.stderr.flush()
         except UnicodeError:
             self.steer(text.encode("ascii", "backslashreplace").decode())
         except OSError:
@@ -135,20 +186,41 @@ class Stderr:
         return _size(sys.stderr)
 
     def line(self, text: str, *, dim: bool = False) -> None:
-        """A line of its own; not with --quiet."""
-        if not self._quiet:
-            self.fresh_line()
+        """A line of its own; not with --quiet. A note is dim, and wrapped between words on a terminal."""
+        if self._quiet:
+            return
+        self.fresh_line()
+        label, colon, rest = text.partition(": ")
+        if colon and label in ("note", "hint"):
+            self._labeled(f"{label}: ", rest, dim=True)
+        else:
             self.write(f"{text}\n", dim=dim)
 
     def error(self, error: LlmcliError) -> None:
         """What went wrong, and what to do."""
         self.fresh_line()
-        self.write(f"error: {' '.join(error.message.split())}\n")
+        if isinstance(error, Interrupted) and self.is_live:
+            self.steer("\r\x1b[K")  # the terminal has echoed ^C
+        self._labeled("error: ", " ".join(error.message.split()))
         if isinstance(error, FallbackExceptionGroup):
             for one in error.exceptions:
-                self.write(f"  - {' '.join(str(getattr(one, 'message', one)).split())}\n")
+                self._labeled("  - ", " ".join(str(getattr(one, "message", one)).split()))
         if error.hint:
-            self.write(f"hint: {error.hint}\n")
+            self._labeled("hint: ", error.hint, dim=True)
+
+    def _labeled(self, label: str, text: str, *, dim: bool = False) -> None:
+        """A message behind its label, wrapped between words to the terminal; the word "error" is red and bold."""
+        shown = self.shown(text)
+        if self.is_terminal:
+            from llmcli.render.words import hanging
+
+            shown = hanging(label, shown, self.size()[0])[len(label) :]
+        with self.room():
+            self.at_start = True
+            if self._styled and label == "error: ":
+                self.steer(f"\x1b[1;31m{label.rstrip()}\x1b[0m {shown}\n")
+            else:
+                self.steer(f"{self.dimmed(label + shown) if dim else label + shown}\n")
 
     def fresh_line(self) -> None:
         """End a line that was begun."""

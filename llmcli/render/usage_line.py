@@ -18,6 +18,7 @@ _SHORT = {
 }
 
 
+_LEAST_SAVED = 0.001  # USD; less is not worth a word
 _LEAST_NAME = 10  # columns in which the end of a model's name still says which it is
 
 
@@ -33,7 +34,13 @@ def usage_line(result: Result, columns: int | None = None) -> str:
     name = response.served_by or result.model
     told = [_SHORT.get(response.finish_reason, response.finish_reason), *_counts(result.usage)]
     cost = cost_in_words(result.cost_usd, told=result.usage.cost is not None)
-    told = list(filter(None, (*told, cost, in_short(result.duration_s or 0.0))))
+    took = in_short(result.duration_s or 0.0)
+    usd = result.saved_usd or 0.0
+    saved = f"cache saved {cost_in_words(usd)}" if usd >= _LEAST_SAVED else ""
+    longest = " · ".join(filter(None, (name, *told, cost, saved, took)))
+    if columns is not None and cells(longest) > columns:
+        saved = ""
+    told = list(filter(None, (*told, cost, saved, took)))
     first = None if result.first_text_s is None else in_short(result.first_text_s)
     whole = " · ".join([name, *told]) + (f", first text {first}" if first else "")
     if columns is None or cells(whole) <= columns:

@@ -18,7 +18,8 @@ from llmcli.messages import ModelMessage, ModelResponse, UserPromptPart
 from llmcli.providers.lookup import models_like
 from llmcli.render.columns import table
 from llmcli.render.streams import harmless
-from llmcli.repl.clipboard import copy
+from llmcli.render.words import hanging
+from llmcli.repl.copying import copy_command
 from llmcli.repl.prompt_files import prompt_files, use_template
 from llmcli.repl.saved import (
     continue_saved,
@@ -60,11 +61,12 @@ class Command:
     help: str
     run: Callable[[Session, str], None]
     complete: Callable[[Session, str], Iterable[str]] = _nothing
+    also: tuple[str, ...] = ()  # further names
 
 
 def find_command(name: str) -> Command | None:
     """The command of that name."""
-    return next((command for command in COMMANDS if command.name == name), None)
+    return next((command for command in COMMANDS if name in (command.name, *command.also)), None)
 
 
 def run_command(session: Session, line: str) -> None:
@@ -72,16 +74,31 @@ def run_command(session: Session, line: str) -> None:
     name, *rest = line.split(maxsplit=1)
     found = find_command(name)
     if found is None:
-        meant = did_you_mean(name, [command.name for command in COMMANDS]) or "/help lists them."
+        meant = (
+            did_you_mean(name, [one for command in COMMANDS for one in (command.name, *command.also)])
+            or "/help lists them."
+        )
         raise UserError(f"there is no command {name}", hint=f"{meant} A prompt that begins with a slash: /{name}")
     found.run(session, rest[0].strip() if rest else "")
 
 
 def _help(session: Session, argument: str) -> None:
+    if argument:
+        found = find_command(f"/{argument.removeprefix('/')}")
+        if found is None:
+            raise UserError(f"there is no command {argument}", hint="/help lists them")
+        also = f" (also {', '.join(found.also)})" if found.also else ""
+        session.say(f"{found.name} {found.argument}".rstrip() + f"{also}: {found.help}")
+        return
     rows = [(f"{command.name} {command.argument}".rstrip(), command.help) for command in COMMANDS]
-    rows += [("//...", "a prompt that begins with a slash"), ("", ""), *_KEYS]
+    rows += [("//...", "a prompt that begins with a slash"), ("exit, quit", "leave"), ("", ""), *_KEYS]
     width = max(len(left) for left, _ in rows)
-    session.say("\n".join(f"{left:{width}}  {right}".rstrip() for left, right in rows))
+    columns = session.console.stderr.size()[0]
+    session.say("\n".join(hanging(f"{left:{width}}  ", right, columns).rstrip() for left, right in rows))
+
+
+def _command_names(session: Session, argument: str) -> Iterable[str]:
+    return (one.name[1:] for one in COMMANDS if one.name[1:].startswith(argument.removeprefix("/")))
 
 
 def _model(session: Session, name: str) -> None:
@@ -179,11 +196,16 @@ def _undo(session: Session, argument: str) -> None:
     session.say(f"taken back: {_short(_prompt(taken).text)}")
 
 
-def _copy(session: Session, argument: str) -> None:
-    replies = (one for one in reversed(session.conversation.messages) if isinstance(one, ModelResponse))
-    if not (text := next((one.text for one in replies), "")):
-        raise UserError("there is no reply to copy")
-    session.say(copy(text, session.to_terminal))
+def _edit(session: Session, argument: str) -> None:
+    """The prompt comes back into the input line; the turn that it began is taken back when there was one."""
+    if session.unanswered is not None:
+        session.draft, session.unanswered = session.unanswered.text, None
+        return
+    taken = session.conversation.take_back()
+    if not taken:
+        raise UserError("there is no prompt to edit")
+    session.saver.recorder.rewind(len(session.conversation.messages))
+    session.draft = _prompt(taken).text
 
 
 def _usage(session: Session, argument: str) -> None:
@@ -207,7 +229,14 @@ def _used(model: str, one: Spent) -> Sequence[str]:
 
 def _is_settable(name: str) -> bool:
     """Whether /set changes it: not the two that have commands, nor how the provider is reached."""
-    return meta_of(name).table is not None and name not in ("model", "system", "proxy", "ca_file")
+    return meta_of(name).table is not None and name not in (
+        "model",
+        "system",
+        "proxy",
+        "ca_file",
+        "client_cert",
+        "client_key",
+    )
 
 
 _SETTABLE = tuple(name for name in FIELDS if _is_settable(name))
@@ -243,6 +272,18 @@ def _settings(session: Session, argument: str) -> Iterable[str]:
     return [f"{name} {one}" for one in words if one.startswith(word) and "json" not in one]  # a session has none
 
 
+def _tools(session: Session, argument: str) -> None:
+    from llmcli.repl.tools import use_tools
+
+    use_tools(session, argument)
+
+
+def _tool_words(session: Session, argument: str) -> Iterable[str]:
+    from llmcli.repl.tools import tool_words
+
+    return tool_words(session, argument)
+
+
 def _clear(session: Session, argument: str) -> None:
     session.begin_anew()
     session.say("a new conversation")
@@ -273,7 +314,7 @@ def _lines(head: Sequence[str], rows: Iterable[Sequence[str]], numbers: int = 0)
 
 
 COMMANDS = (
-    Command("/help", "", "this list", _help),
+    Command("/help", "[NAME]", "all commands, or what one does", _help, _command_names),
     Command("/model", "[MODEL]", "go on with another model; alone: which it is", _model, _models),
     Command("/system", "[TEXT]", "another system prompt, @FILE reads it, - is none", _system),
     Command("/file", "[PATH]...", "text files before the next prompt; alone: which; - none", _file, _paths),
@@ -286,16 +327,18 @@ COMMANDS = (
         prompt_files,
     ),
     Command("/retry", "[MODEL]", "send the last prompt again, perhaps to another model", _retry, _models),
-    Command("/continue", "", "ask for the rest of a reply that was cut", _continue),
+    Command("/more", "", "ask for the rest of a reply that was cut", _continue, also=("/continue",)),
+    Command("/edit", "", "take the last prompt back into the input line", _edit),
     Command("/undo", "", "take back the last prompt and its reply", _undo),
-    Command("/copy", "", "the last reply to the clipboard", _copy),
+    Command("/copy", "[N] or code [N]", "the last reply, the N-th last, or a code block of it", copy_command),
     Command("/name", "[NAME]", "name the conversation; alone: by date", name_conversation),
     Command("/save", "[NAME]", "the same; under --no-save, begin to save", name_conversation),
     Command("/sessions", "[NAME]", "continue a saved conversation; alone: choose one", continue_saved, saved_names),
     Command("/fork", "[NAME]", "continue in a copy of the conversation", fork_conversation),
     Command("/search", "WORD...", "search the saved conversations", search_saved),
+    Command("/tools", "[on|off GLOB]", "tools that are offered; switch some on or off", _tools, _tool_words),
     Command("/usage", "", "tokens and estimated cost, by model", _usage),
     Command("/set", "[NAME [VALUE]]", "change a setting, default for what it was; alone: list them", _set, _settings),
     Command("/clear", "", "a new conversation", _clear),
-    Command("/exit", "", "leave, as Ctrl-D does", _exit),
+    Command("/exit", "", "leave, as Ctrl-D does", _exit, also=("/quit",)),
 )

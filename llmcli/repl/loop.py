@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
 from llmcli import __version__
@@ -26,6 +26,7 @@ from llmcli.repl.totals import bar
 from llmcli.saving import Saver, resume
 from llmcli.signals import catch_signals, one_interrupt
 from llmcli.template import given_params
+from llmcli.turn import offer_tools
 
 if TYPE_CHECKING:
     from llmcli.repl.prompt_line import Line
@@ -39,9 +40,17 @@ def chat(options: Mapping[str, object], console: Console) -> int:
     `options` are the options that were given, by the names of `Settings`.
     """
     catch_signals(second_leaves=False)
+    with ExitStack() as stack:
+        return _chat(options, console, stack)
+
+
+def _chat(options: Mapping[str, object], console: Console, stack: ExitStack) -> int:
+    """Hold the session; the `stack` ends tool servers when it is over."""
     try:
         template = template_of(options, console)
-        session = _open(load_config(options, template=template.settings if template else None), console)
+        config = load_config(options, template=template.settings if template else None)
+        session = _open(config, console)
+        _open_tools(session, stack)
         params = given_params(session.config.settings.param)
         if template:
             template.fill("", params, input_is_elsewhere=True)  # its parameters are checked now
@@ -61,14 +70,15 @@ def _open(config: Config, console: Console) -> Session:
     settings = config.settings
     if settings.no_input:
         raise UserError("a session asks for prompts, and --no-input forbids it", hint='give a prompt: llmcli "..."')
-    if not console.stdin.is_terminal:
-        raise UserError("a session needs a keyboard, and stdin is no terminal", hint="leave out chat: llmcli <FILE")
+    piped = "" if console.stdin.is_terminal else console.stdin.read_then_keyboard()
     if not (console.stdout.is_terminal or console.stderr.is_terminal):
         raise UserError("a session needs a screen, and neither stdout nor stderr is a terminal")
     if config.sources["format"] == "option":
         refuse_json(settings.format)
     if settings.format in ("json", "ndjson"):  # meant for scripts
         config = config.changed("format", "auto", "default")
+    if settings.cache is None:  # a session sends its history again and again
+        config = config.changed("cache", True, "default")
     console.stderr.configure(quiet=settings.quiet, color=settings.color)
     resumed = resume(config, console)
     if resumed and resumed.note:
@@ -86,11 +96,25 @@ def _open(config: Config, console: Console) -> Session:
         resumed.apply(conversation, config)
     saver = Saver(config, console, in_session=True, resumed=resumed)
     session = Session(config, name, conversation, console, saver)
+    session.first = piped.strip("\n")
     if glance := last_exchange(conversation.messages):
         console.stderr.line(glance, dim=True)
     session.files = [fenced(path, read_text(path, "--file", console.stdin)) for path in settings.file]
     session.attachments += read_attachments(settings.attach, "--attach", console.stdin)
     return session
+
+
+def _open_tools(session: Session, stack: ExitStack) -> None:
+    """Start the tool servers that the settings name, and offer their tools. Raises the error of one that does not."""
+    config, console = session.config, session.console
+    if not config.settings.mcp and not config.settings.tool:
+        return
+    from llmcli.toolbox import open_toolbox
+
+    toolbox = stack.enter_context(open_toolbox(config, console))
+    if toolbox:
+        offer_tools(toolbox, session.conversation, config, console)
+        session.toolbox = toolbox
 
 
 def _line(session: Session) -> Line:
@@ -128,7 +152,7 @@ def _talk(session: Session, line: Line) -> int:
         line.say("")
         text = None
         try:
-            text = line.read(vi=session.config.settings.edit_mode == "vi")
+            text = _first(session, line) or _read(session, line)
             with one_interrupt(), line.quiet_keys():
                 _turn(session, text)
         except EOFError:
@@ -143,10 +167,26 @@ def _talk(session: Session, line: Line) -> int:
             session.console.stderr.error(internal_error(error))
 
 
+def _first(session: Session, line: Line) -> str:
+    """The text that was piped in, which is the first prompt; its beginning is shown."""
+    text, session.first = session.first, ""
+    if text:
+        begin = text.lstrip().partition("\n")[0]
+        line.say(f"> {begin[:60]}{'…' if len(begin) > 60 or begin != text.strip() else ''}")
+    return f"/{text}" if text.startswith("/") else text
+
+
+def _read(session: Session, line: Line) -> str:
+    draft, session.draft = session.draft, ""
+    return line.read(vi=session.config.settings.edit_mode == "vi", draft=draft)
+
+
 def _turn(session: Session, text: str) -> None:
     """One line of the person's: a command, or a prompt."""
     if any("\ud800" <= char <= "\udfff" for char in text):  # how Python holds a byte that is not UTF-8
         raise UserError("the prompt is not UTF-8; nothing was sent")
+    if text.strip() in ("exit", "quit"):
+        raise Over
     if text.startswith("/") and not text.startswith("//"):
         run_command(session, text)
     else:

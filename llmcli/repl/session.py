@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from llmcli.config.load import Config
 from llmcli.console import Console
@@ -17,6 +18,9 @@ from llmcli.providers.lookup import split_model
 from llmcli.saving import Saver
 from llmcli.template import Template
 from llmcli.turn import check_secrets, run
+
+if TYPE_CHECKING:
+    from llmcli.toolbox import Toolbox
 
 __all__ = ["Over", "Session", "refuse_json"]
 
@@ -42,7 +46,8 @@ class Session:
 
     `model_name` is the model as it was asked for, `files` and `attachments` go with the next prompt, `unanswered` is
     the last prompt if nobody answered it, `template` a prompt file that the next prompt fills, `saver` what
-    saves the turns. `say` shows lines to the person, `choose` lets them pick one of several rows.
+    saves the turns, `toolbox` has the tools that are offered. `say` shows lines to the person, `choose` lets them pick
+    one of several rows.
     """
 
     def __init__(
@@ -56,8 +61,11 @@ class Session:
         self.files: list[str] = []
         self.attachments: list[Attachment] = []
         self.unanswered: UserPromptPart | None = None
+        self.first = ""  # the first prompt, where it does not come from the keyboard
+        self.draft = ""  # what the next input line begins with
         self.saver = saver or Saver(config, console, in_session=True)
         self.template: tuple[Template, dict[str, str]] | None = None
+        self.toolbox: Toolbox | None = None
         self.prices_loaded = False
         self.say: Callable[[str], None] = lambda text: console.stderr.write(f"{text}\n")
         self.to_terminal: Callable[[str], None] = lambda text: None
@@ -73,8 +81,17 @@ class Session:
         conversation = self.conversation
         self.unanswered = prompt
         before = len(conversation.replies)
+        if self.toolbox:
+            self.toolbox.offer(conversation, self.config)
         result = run(
-            conversation, prompt, self.config, self.console, model=self.model_name, in_session=True, saver=self.saver
+            conversation,
+            prompt,
+            self.config,
+            self.console,
+            model=self.model_name,
+            in_session=True,
+            toolbox=self.toolbox,
+            saver=self.saver,
         )
         if len(conversation.replies) > before:
             self.unanswered = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import Any, Literal
 
 from llmcli.tools.naming import is_selected
@@ -58,9 +59,14 @@ class Approval:
     tell: Callable[[str], None]
     _always: dict[str, str] = field(default_factory=dict)
     _never: set[str] = field(default_factory=set)
+    _one: Lock = field(default_factory=Lock)  # one question at a time, also where several prompts run
 
     def __call__(self, tool: Tool, args: Mapping[str, Any]) -> Verdict:
         """Decide one call."""
+        with self._one:
+            return self._decide(tool, args)
+
+    def _decide(self, tool: Tool, args: Mapping[str, Any]) -> Verdict:
         if tool.title in self._never or fits(tool, self.rules.deny, _entry_rules(tool, "deny")):
             return Verdict("denied", None, "The user does not allow this tool. Do not call it again.")
         if self.allows(tool):

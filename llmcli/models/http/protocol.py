@@ -68,6 +68,18 @@ class ProtocolModel(Model):
         """The names under which a history may have reasoning of this vendor."""
         return self.provider.names if self.endpoint.is_vendor else (self.vendor,)
 
+    def renew_key(self) -> bool:
+        """See `Model.renew_key`. Raises SettingsError where the command fails."""
+        if not self.endpoint.key_is_printed:
+            return False
+        from llmcli.providers.credentials import printed_key
+
+        key = printed_key(self.provider)
+        if key == self.key:
+            return False
+        self.key = self.endpoint.key = key
+        return True
+
     @abstractmethod
     def body(self, messages: Sequence[ModelMessage], settings: ModelSettings) -> dict[str, Any]:
         """The request body, without `settings.extra`."""
@@ -85,8 +97,17 @@ class ProtocolModel(Model):
         """
         if transport:
             return make(transport)
-        self._client = self._client or make(None)
+        if self._client is None:
+            self._client = make(self._foreign_transport())
         return self._client
+
+    def _foreign_transport(self) -> httpx2.BaseTransport | None:
+        """What sends through the ready-made client of the caller; None where there is none."""
+        if self.endpoint.client is None:
+            return None
+        from llmcli.models.http.foreign_client import transport_for
+
+        return transport_for(self.endpoint.client)
 
     def attached(self, file: Attachment) -> dict[str, Any] | None:
         """A file as this API wants it in a prompt; None where it takes no such file. Default: takes none."""
@@ -131,7 +152,7 @@ class ProtocolModel(Model):
         settings, notes = self._fitting(settings, messages)
         yield from map(Notice, notes)
         reply = Reply(self.id, self.vendor)
-        reply.max_tokens = settings.max_tokens
+        reply.max_tokens, reply.offered = settings.max_tokens, bool(settings.tools)
         body = self._whole_body(messages, settings)
         try:
             with closing(self.send(body, settings)) as response:

@@ -34,7 +34,8 @@ def trusted(network: Network, *, whole: bool = False) -> ssl.SSLContext:
     get = network.environ.get
     with _LOADING:
         more = network.certificates()
-        return _load(more, network.ca_file_from, get("SSL_CERT_FILE") or None, get("SSL_CERT_DIR") or None, whole)
+        own = (network.client_cert, network.client_key, network.client_cert_from) if network.client_cert else None
+        return _load(more, network.ca_file_from, get("SSL_CERT_FILE") or None, get("SSL_CERT_DIR") or None, whole, own)
 
 
 def is_by_name(network: Network) -> bool:
@@ -62,7 +63,14 @@ def _hashed_folder() -> str | None:
 
 
 @cache
-def _load(more: str | None, more_from: str, file: str | None, folder: str | None, whole: bool) -> ssl.SSLContext:
+def _load(
+    more: str | None,
+    more_from: str,
+    file: str | None,
+    folder: str | None,
+    whole: bool,
+    own: tuple[str, str | None, str] | None,
+) -> ssl.SSLContext:
     if folder and not file and not os.path.isdir(folder):
         raise SettingsError(f"SSL_CERT_DIR: {folder} is no folder", hint="correct it, or unset it")
     try:
@@ -75,7 +83,20 @@ def _load(more: str | None, more_from: str, file: str | None, folder: str | None
             context.load_verify_locations(cadata=more)
     except ssl.SSLError as error:
         raise fault_of(more_from)(f"{more_from}: a certificate in it cannot be read: {reason_of(error)}") from error
+    if own:
+        _show(context, *own)
     return context
+
+
+def _show(context: ssl.SSLContext, certificate: str, key: str | None, source: str) -> None:
+    """Let the context show a certificate to servers that want one. Raises SettingsError for files it cannot use."""
+    certificate, key = os.path.expanduser(certificate), key and os.path.expanduser(key)
+    try:
+        context.load_cert_chain(certificate, key, "")  # an encrypted key is refused, where OpenSSL would ask for words
+    except (OSError, ValueError) as error:  # which ssl.SSLError is too
+        told = " and ".join(filter(None, (certificate, key)))
+        hint = "client_cert and client_key must be PEM files that belong together, without a passphrase"
+        raise fault_of(source)(f"{source}: cannot use {told}: {reason_of(error)}", hint=hint) from error
 
 
 def _system(file: str | None, folder: str | None, whole: bool) -> ssl.SSLContext:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from markdown_it.token import Token
 from markdown_it.tree import SyntaxTreeNode
-from rich.cells import get_character_cell_size
+from rich.cells import cell_len, get_character_cell_size
 from rich.console import Console
 from rich.segment import Segment
 from rich.text import Text
@@ -108,7 +108,7 @@ class Layout:
         inline, level = Inline(self._style, apart=True), int(node.tag[1])
         mark = self._style("mark")
         text = inline.text(node, "heading" if level < 4 else "subheading")
-        below = [row for url in inline.addresses for row in self._wrapped(Text(url, mark), width)]
+        below = [row for url in inline.addresses for row in self._wrapped(Text.assemble((url, mark)), width)]
         if level > 2:
             if self._look.styles is None:
                 text = Text.assemble("#" * level, " ", text)
@@ -131,12 +131,12 @@ class Layout:
         rows = self._as_it_stands(code_lines(code, language, self._style), node, width)
         if self._look.style("fence"):
             style, size = self._style("fence"), min(width, _RULE)
-            above = Text(f"── {info} " if info else "", style)
-            above.append("─" * max(size - above.cell_len, 1))
-            below = Text("─" * size, style)
+            label = f"── {info} " if info else ""
+            above = Text.assemble((label + "─" * max(size - cell_len(label), 1), style))
+            below = Text.assemble(("─" * size, style))
         else:
             fence, style = node.markup or "```", self._style("mark")
-            above, below = Text(fence + info, style), Text(fence, style)
+            above, below = Text.assemble((fence + info, style)), Text.assemble((fence, style))
         return [*(self._wrapped(above, width) if upper else ()), *rows, *(self._wrapped(below, width) if lower else ())]
 
     def _as_it_stands(self, rows: list[Row], node: SyntaxTreeNode, width: int) -> list[Row]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from llmcli.errors import LlmcliError
 from llmcli.messages import StreamEvent, TextDelta
+from llmcli.render.duration import whole_seconds
 from llmcli.render.markdown.theme import Look
 from llmcli.render.region import Region, folded
 from llmcli.render.streams import Stdout, harmless
@@ -23,6 +24,7 @@ _FRAME_S = 1 / 12  # from one frame to the next, at least
 _LATER_S = 0.1  # the request goes first: while one thread imports, the other gets on half as fast
 _PIECE = 64 * 1024  # characters that a document gets at once
 _MANY = 2000  # final lines that are written in one go
+_STALL_S = 3.0  # without text, until the wait is shown
 _SHARE = 5  # a frame may take one part in so many of the thread's time: a giant block loses frames, not time
 
 
@@ -73,6 +75,7 @@ class MarkdownRenderer:
         self._final: list[str] = []  # lines that are not on the screen yet, and will stay there
         self._state = Condition()  # guards the five above, and these four
         self._due = False  # there is something new to draw
+        self._last_text = 0.0  # when text came last, on the monotonic clock
         self._drawn = False  # the first words are on the screen
         self._paused = False  # until more text comes
         self._over = False
@@ -93,6 +96,7 @@ class MarkdownRenderer:
             with self._state:
                 self._pieces.append(event.text)
                 self._due, self._paused = True, False
+                self._last_text = time.monotonic()
                 self._state.notify_all()
 
     def pause(self) -> None:
@@ -160,7 +164,9 @@ class MarkdownRenderer:
     def _wait(self) -> bool:
         """Wait until there is something to draw; False when all that is left is the end."""
         with self._state:
-            self._state.wait_for(lambda: self._due or self._over)
+            while not self._state.wait_for(lambda: self._due or self._over, 1.0 if self._pieces else None):
+                if time.monotonic() - self._last_text > _STALL_S and not self._paused:
+                    self._due = True  # the wait is drawn, and grows
             return not self._over
 
     def _draw(self, *, last: bool = False) -> None:
@@ -183,12 +189,17 @@ class MarkdownRenderer:
                         self._show((), document.done, last=last)
             if last:
                 self._final += document.rest(columns)
-            rows = () if last else document.open(columns, height)
+            rows = [] if last else document.open(columns, height)
+            if not last and (stalled := time.monotonic() - self._last_text) > _STALL_S:
+                rows.append(self._dimmed(f"waiting for more text · {whole_seconds(stalled)}"[:columns]))
             self._show(rows, document.done, last=last)
         if not self._drawn:
             with self._state:
                 self._drawn = True
                 self._state.notify_all()
+
+    def _dimmed(self, text: str) -> str:
+        return text if self._look.styles is None else f"\x1b[2m{text}\x1b[0m"
 
     def _show(self, rows: Sequence[str], kept: int, *, last: bool) -> None:
         """Put the final lines on the screen, and `rows` below them; `kept` characters of the text are final then."""
