@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from llmcli.errors import SettingsError, UserError
-from llmcli.paths import config_folder, private_file
+from llmcli.paths import config_folder, private_file, read_file
 from llmcli.spelling import did_you_mean
 
 __all__ = [
@@ -213,7 +213,7 @@ def _read(path: Path, name: str) -> bytes:
 def _allowed() -> dict[str, str]:
     """The SHA-256 of each file that was allowed, by its path; what cannot be read allows nothing."""
     try:
-        allowed = json.loads(private_file("data", _ALLOWED).read_bytes() or b"{}")
+        allowed = json.loads(read_file(private_file("data", _ALLOWED))[0] or b"{}")
     except (OSError, ValueError, RecursionError):
         return {}
     return allowed if isinstance(allowed, dict) else {}

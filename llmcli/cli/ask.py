@@ -12,7 +12,7 @@ from llmcli.attachments import read_attachments
 from llmcli.config.load import Config, bare_config, load_config
 from llmcli.console import Console
 from llmcli.conversation import Conversation
-from llmcli.errors import Interrupted, LlmcliError, UserError
+from llmcli.errors import Interrupted, LlmcliError, SettingsError, UserError
 from llmcli.factory import choose_name, open_conversation
 from llmcli.inputs import read_prompt, read_text
 from llmcli.local_setup import offer_pull
@@ -81,9 +81,10 @@ def _answer(options: Mapping[str, object], console: Console, fault: LlmcliError 
         if fault:
             raise fault
         resumed = resume(config, console)
-        model = _chosen_model(config, console, resumed)
-        toolbox = _open_tools(config, console, stack)
-        conversation, prompt = _prepared(config, console, model, template)
+        with _wrong_use_first(config, console):
+            model = _chosen_model(config, console, resumed)
+            toolbox = _open_tools(config, console, stack)
+            conversation, prompt = _prepared(config, console, model, template)
         if resumed:
             resumed.apply(conversation, config)
         if toolbox:
@@ -99,6 +100,26 @@ def _answer(options: Mapping[str, object], console: Console, fault: LlmcliError 
         return fail(error, config, console, model=model).exit_code
     with _prices_loaded_meanwhile(shows_cost(config, console)):
         return run(conversation, prompt, config, console, model=model, toolbox=toolbox, saver=saver).exit_code
+
+
+@contextmanager
+def _wrong_use_first(config: Config, console: Console) -> Iterator[None]:
+    """Where a model or a credential is missing, raise UserError for wrong input in the place of that error.
+
+    Input is read later than credentials, because they are found while a program still writes to stdin.
+    """
+    try:
+        yield
+    except SettingsError:
+        settings = config.settings
+        read_attachments(settings.attach, "--attach", console.stdin)
+        for name in settings.file:
+            read_text(name, "--file", console.stdin)
+        if settings.messages:
+            _history(settings.messages, console)
+        if not (settings.file or settings.template or any(word.strip() for word in settings.prompt)):
+            read_prompt(settings.prompt, (), console.stdin, lambda line: console.stderr.line(f"note: {line}"))
+        raise
 
 
 def _open_tools(config: Config, console: Console, stack: ExitStack) -> Toolbox | None:
