@@ -124,11 +124,7 @@ class ServerSettings(_Strict):
     env: dict[str, str] | None = None
     headers: dict[str, str] | None = None
     key_env: str | None = None
-<<<<<<< HEAD
     key_command: _KeyCommand | None = None
-=======
-    key_command: _Argv | None = None
->>>>>>> clilane
     allow: _Texts | None = None
     deny: _Texts | None = None
     trusted: bool | None = None
