@@ -26,6 +26,7 @@ def _version() -> int:
     from llmcli import __version__
 
     if sys.stdout is None:  # closed by who started us
+        sys.stderr.write("error: stdout is closed\n")
         return 1
     try:
         sys.stdout.write(f"llmcli {__version__}\n")

@@ -8,12 +8,12 @@ import select
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from pathlib import Path
 
 from llmcli.errors import UserError
 
 __all__ = ["Stdin", "fenced", "read_bytes", "read_prompt", "read_text"]
 
+_MOST = 256 * 1024 * 1024  # bytes of a file
 _SILENCE_S = 2.0  # before a person is told what is being waited for (cli.md, section 3)
 
 
@@ -112,10 +112,14 @@ def read_bytes(name: str, option: str, stdin: Stdin, while_silent: Callable[[], 
     if name == "-":
         return stdin.read(f"{option} -", while_silent)
     try:
-        return Path(os.path.expanduser(name)).read_bytes()
+        with open(os.path.expanduser(name), "rb") as file:
+            content = file.read(_MOST + 1)
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else error
         raise UserError(f"cannot read {name}: {why}", hint=f"check what {option} names") from error
+    if len(content) > _MOST:
+        raise UserError(f"{name} holds more than {_MOST // 1024 // 1024} MiB", hint=f"check what {option} names")
+    return content
 
 
 def fenced(name: str, content: str) -> str:

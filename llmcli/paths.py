@@ -2,13 +2,45 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
-__all__ = ["config_folder", "data_folder", "data_path", "private_file", "replace_file", "state_path"]
+__all__ = [
+    "FILE_LIMIT",
+    "config_folder",
+    "data_folder",
+    "data_path",
+    "private_file",
+    "read_file",
+    "replace_file",
+    "state_path",
+]
+
+FILE_LIMIT = 16 * 1024 * 1024
+"""Bytes of a settings file, a file of keys or another file of our own; more is an error."""
+
+
+def read_file(path: Path, most: int = FILE_LIMIT) -> tuple[bytes, int]:
+    """The content of a file of at most `most` bytes, and its mode. Raises OSError, also for a pipe or an endless file.
+
+    A named pipe would be waited for without end.
+    """
+    number = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
+    with open(number, "rb") as file:
+        mode = os.fstat(number).st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        if not (stat.S_ISREG(mode) or stat.S_ISCHR(mode)):
+            raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise OSError(errno.EFBIG, f"it holds more than {most / 1024 / 1024:g} MiB", str(path))
+    return content, mode
 
 
 def private_file(kind: Literal["data", "state"], name: str, environ: Mapping[str, str] = os.environ) -> Path:

@@ -2,7 +2,7 @@
 
 | model | does |
 |---|---|
-| `test` | answers "success (no tool calls)" (the reference documents' TestModel) |
+| `test` | answers "success (no tool calls)", with a schema the smallest JSON that fits it |
 | `test:echo` | says the prompt back, byte for byte |
 | `test:markdown` | streams a long answer with headings, lists, a table, code and wide characters |
 | `test:thinking` | thinks first |
@@ -19,6 +19,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -113,7 +114,7 @@ class TestModel(Model):
         reply = Reply(self.id)
         yield from reply.start(self.model)
         answer = ""
-        for piece in self._pieces(messages):
+        for piece in self._fitting_pieces(settings) or self._pieces(messages):
             answer += piece
             yield from reply.text(piece)
             if self.model == "slow":
@@ -133,6 +134,14 @@ class TestModel(Model):
         if self.model != "unknown-usage":
             yield from reply.usage(partial(estimate, messages, answer))
         yield from reply.end()
+
+    def _fitting_pieces(self, settings: ModelSettings) -> list[str]:
+        """Of `test` with a schema: the smallest JSON that fits it."""
+        if settings.schema is None or self.model != "test":
+            return []
+        from llmcli.schema.example import example
+
+        return words_of(json.dumps(example(settings.schema), ensure_ascii=False))
 
     def _pieces(self, messages: Sequence[ModelMessage]) -> Iterator[str]:
         prompt = _last_prompt(messages)

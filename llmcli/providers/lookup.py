@@ -74,6 +74,8 @@ def split_model(name: str, rows: Mapping[str, Provider] = PROVIDERS) -> tuple[Pr
         alone = next((row for row in rows.values() if prefix in row.names), None)
         bare = next((owner for start, owner in _BARE_NAMES.items() if prefix.startswith(start)), None)
         if alone is None and bare is None:
+            if not name.strip():
+                raise UserError("the name of the model is empty", hint="write it as provider:model")
             hint = _like(prefix, rows) or did_you_mean(prefix, rows)
             raise UserError(f"Unknown model: {name}", hint=hint or "write it as provider:model; see `llmcli providers`")
         row, model = (alone, "") if alone else (find_provider(bare or "", rows), prefix)

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 
-from llmcli.paths import private_file, replace_file
+from llmcli.paths import private_file, read_file, replace_file
 from llmcli.providers.table import Provider
 
 __all__ = ["keep_live_names", "known_names"]
@@ -68,7 +68,7 @@ def _stamp() -> str:
 def _read(name: str) -> dict[str, list[str]]:
     """A kept table; empty where it cannot be read, or is none."""
     try:
-        found = json.loads(private_file("state", name).read_bytes() or b"{}")
+        found = json.loads(read_file(private_file("state", name))[0] or b"{}")
     except (OSError, ValueError, RecursionError):
         return {}
     if not isinstance(found, dict):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Optional
 from urllib.parse import urlsplit
 
 from llmcli.errors import SettingsError, UserError
+from llmcli.paths import read_file
 from llmcli.secrets import url_secrets
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ class Network:
             return None
         fault = fault_of(self.ca_file_from)
         try:
-            content = Path(os.path.expanduser(self.ca_file)).read_bytes()
+            content, _ = read_file(Path(os.path.expanduser(self.ca_file)))
         except (OSError, ValueError) as error:
             why = error.strerror if isinstance(error, OSError) else error
             raise fault(f"{self.ca_file_from}: cannot read {self.ca_file}: {why}") from error
