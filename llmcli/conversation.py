@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -10,12 +10,17 @@ from typing import TYPE_CHECKING
 from llmcli.budget import Budget, Meter, Price, no_price, size_of
 from llmcli.errors import LlmcliError, UsageLimitExceeded, UserError
 from llmcli.messages import (
+    AttemptFailed,
     FinishReason,
     ModelMessage,
     ModelRequest,
     ModelResponse,
     ModelSettings,
+    Notice,
+    Progress,
     Repair,
+    ReplyStart,
+    RetryPromptPart,
     StreamEvent,
     SystemPromptPart,
     ToolCallPart,
@@ -31,6 +36,17 @@ if TYPE_CHECKING:
     from llmcli.schema import Fault, Shape
 
 __all__ = ["Conversation", "PartialResponse"]
+
+
+def _begun(model: Model, events: Iterable[StreamEvent]) -> Generator[StreamEvent]:
+    """The events, with a ReplyStart before the reply of a model that yields none."""
+    started = False
+    for event in events:
+        if not started and not isinstance(event, Notice | Progress | AttemptFailed):
+            started = True
+            if not isinstance(event, ReplyStart):
+                yield ReplyStart(model.id, None)
+        yield event
 
 
 class Conversation:
@@ -85,7 +101,10 @@ class Conversation:
         (`contextlib.closing`) before looking at `messages`: only then is a reply that broke off there, as "error",
         "limit" or "interrupted". Raises what `Model.stream` raises, and UsageLimitExceeded.
         """
-        yield from self._exchange(self._request(prompt))
+        yield from self._turn(self._request(prompt))
+
+    def _turn(self, request: ModelRequest) -> Generator[StreamEvent]:
+        yield from self._exchange(request)
         steps = 1
         while calls := self._wanted_calls():
             if steps >= self.max_steps:
@@ -129,7 +148,7 @@ class Conversation:
         reason: FinishReason = "interrupted"
         try:
             with closing(with_retries(self.model, messages, settings)) as events:
-                for event in events:
+                for event in _begun(self.model, events):
                     partial.add(event)
                     yield event
                     meter.see(event)
@@ -156,13 +175,16 @@ class Conversation:
             fault = self._fault()
             if fault is None:
                 return
-            again = f"The reply does not fit the schema. {fault.message}\n\nAnswer again, with the corrected JSON only."
+            told = (
+                f"The reply does not fit the JSON Schema. {fault.message}\nAnswer again, with the corrected JSON only."
+            )
+            request = ModelRequest((RetryPromptPart(told),))
             try:
-                self._meter([*self.messages, self._request(again)])
+                self._meter([*self.messages, request])
             except (UsageLimitExceeded, UserError):
                 return
             yield Repair(f"the reply does not fit the schema: {fault.message}; asking again", attempt)
-            yield from self.send(again)
+            yield from self._turn(request)
 
     def _fault(self) -> Fault | None:
         """Why the last reply does not fit; None where it does, or is not whole."""

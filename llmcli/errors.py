@@ -33,6 +33,7 @@ __all__ = [
     "IncompleteReply",
     "Interrupted",
     "LlmcliError",
+    "ModelHTTPError",
     "NetworkError",
     "OverloadedError",
     "ProviderError",
@@ -48,7 +49,7 @@ __all__ = [
 ]
 
 
-class LlmcliError(Exception):
+class LlmcliError(RuntimeError):
     """What went wrong in one line, and in `hint` what to do about it (may be None)."""
 
     exit_code = 1
@@ -164,16 +165,36 @@ class ClosedPipe(LlmcliError):
     kind = "closed_pipe"
 
 
-class ProviderError(LlmcliError):
+class ModelHTTPError(LlmcliError):
+    """A model did not give a reply; models of your own may raise it with an HTTP status."""
+
+    exit_code = 4
+    kind = "refused"
+
+    def __init__(self, status_code: int, model_name: str, body: object = None) -> None:
+        super().__init__(f"status_code: {status_code}, model_name: {model_name}, body: {body}")
+        self.status = status_code
+        self.model: str | None = model_name
+        self.body = body
+
+    @property
+    def status_code(self) -> int | None:
+        """The HTTP status, as `status`."""
+        return self.status
+
+    @property
+    def model_name(self) -> str | None:
+        """The model that failed, as `model`."""
+        return self.model
+
+
+class ProviderError(ModelHTTPError):
     """The provider did not give a reply; raised by every model, whatever the wire did.
 
     `status` is the HTTP status or its equivalent inside a stream (None: not told), `retry_after` the seconds to
     wait (None: not told), `request_id` what to quote to the provider's support, `model` who failed, `body` what the
     provider sent, redacted, at most 64 KiB of it. `may_pass` is False where the same request cannot succeed soon.
     """
-
-    exit_code = 4
-    kind = "refused"
 
     def __init__(
         self,
@@ -185,23 +206,13 @@ class ProviderError(LlmcliError):
         retry_after: float | None = None,
         request_id: str | None = None,
     ) -> None:
-        super().__init__(message, hint=hint, kind=kind)
+        LlmcliError.__init__(self, message, hint=hint, kind=kind)
         self.status = status
         self.retry_after = retry_after
         self.request_id = request_id
-        self.model: str | None = None
+        self.model = None
         self.body: str | None = None
         self.may_pass = True
-
-    @property
-    def status_code(self) -> int | None:
-        """The HTTP status, as `status`."""
-        return self.status
-
-    @property
-    def model_name(self) -> str | None:
-        """The model that failed, as `model`."""
-        return self.model
 
     @property
     def is_passing(self) -> bool:

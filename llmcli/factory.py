@@ -27,6 +27,7 @@ from llmcli.spelling import find_close
 from llmcli.usage import Usage, UsageLimits
 
 if TYPE_CHECKING:
+    from llmcli.models.http.recording import Recorder
     from llmcli.schema import Shape
 
 __all__ = [
@@ -164,7 +165,8 @@ def choose_model(config: Config, name: str, console: Console, *, lazy: bool = Fa
     if settings.api_key_file:
         key = read_text(settings.api_key_file, "--api-key-file", console.stdin)
         console.secrets.add(key.strip())
-    models = [_model(config, one, key, console, lazy=lazy, first=one is names[0]) for one in names]
+    recorder = _recorder(config, console)
+    models = [_model(config, one, key, console, lazy=lazy, first=one is names[0], recorder=recorder) for one in names]
     for model in models:
         console.secrets.add(*model.secrets)
         if settings.verbose:
@@ -186,8 +188,31 @@ def _moves_on(reasons: frozenset[str | int], error: ProviderError) -> bool:
     return error.kind in reasons or error.status in reasons
 
 
-def _model(config: Config, name: str, key: str | None, console: Console, *, lazy: bool, first: bool) -> Model:
+def _recorder(config: Config, console: Console) -> Recorder | None:
+    if not config.settings.record or config.settings.dry_run:
+        return None
+    from llmcli.models.http.recording import Recorder
+
+    return Recorder(config.settings.record, console.secrets.redact)
+
+
+def _model(
+    config: Config,
+    name: str,
+    key: str | None,
+    console: Console,
+    *,
+    lazy: bool,
+    first: bool,
+    recorder: Recorder | None,
+) -> Model:
     found = _found(config, name, key, console)
+    if recorder:
+        endpoint = found.endpoint
+        if endpoint.provider.offline:
+            raise UserError(f"--record: {found.id} sends no requests")
+        console.secrets.add(endpoint.key, *endpoint.headers.values())
+        endpoint.wrap = recorder.wrap(found.id, endpoint.protocol, endpoint.address)
     if lazy and not found.endpoint.provider.offline:
         from llmcli.models.lazy import LaterModel
 

@@ -9,7 +9,7 @@ a changed copy, and the import is cheap. Treat a value as unchangeable once it i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -19,6 +19,7 @@ from llmcli.parts import (
     Attachment,
     Extra,
     OtherPart,
+    Readable,
     RequestPart,
     ResponsePart,
     RetryPromptPart,
@@ -80,24 +81,24 @@ Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 Decision = Literal["allowed", "denied", "yes", "no", "unasked"]
 
 
-@dataclass(slots=True)
-class ModelRequest:
+@dataclass(slots=True, repr=False)
+class ModelRequest(Readable):
     """What is sent to the model in one turn."""
 
-    parts: tuple[RequestPart, ...]
+    parts: Sequence[RequestPart]
     instructions: str | None = None
     """A system prompt for this turn alone."""
     kind: Literal["request"] = "request"
     extra: Extra = None
 
 
-@dataclass(slots=True)
-class ModelResponse:
+@dataclass(slots=True, repr=False)
+class ModelResponse(Readable):
     """One reply, whole or as far as it arrived."""
 
-    parts: tuple[ResponsePart, ...]
-    finish_reason: FinishReason
-    usage: Usage
+    parts: Sequence[ResponsePart]
+    finish_reason: FinishReason = "stop"
+    usage: Usage = field(default_factory=Usage)
     served_by: str | None = None
     """`provider:model` of the model that answered."""
     model_name: str | None = None

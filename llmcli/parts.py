@@ -27,8 +27,31 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-@dataclass(slots=True)
-class SystemPromptPart:
+# The order of PydanticAI 0.0.36; further fields follow.
+_RESPONSE = ("parts", "model_name", "timestamp", "kind")
+
+
+class Readable:
+    """The repr of messages and parts. A subclass is a dataclass with slots."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        """Return `TextPart(content='Paris', part_kind='text')`: fields that are None or False are left out."""
+        names: list[str] = list(getattr(self, "__dataclass_fields__", ()))
+        if "finish_reason" in names:
+            names.sort(key=lambda name: _RESPONSE.index(name) if name in _RESPONSE else len(_RESPONSE))
+        values = ((name, getattr(self, name)) for name in names)
+        told = (f"{name}={_shown(value)}" for name, value in values if value is not None and value is not False)
+        return f"{type(self).__name__}({', '.join(told)})"
+
+
+def _shown(value: Any) -> str:
+    return repr(list(value)) if isinstance(value, tuple) else repr(value)
+
+
+@dataclass(slots=True, repr=False)
+class SystemPromptPart(Readable):
     """Instructions for the model, before the prompt."""
 
     content: str
@@ -36,8 +59,8 @@ class SystemPromptPart:
     extra: Extra = None
 
 
-@dataclass(slots=True)
-class Attachment:
+@dataclass(slots=True, repr=False)
+class Attachment(Readable):
     """A file in a prompt: `data` in base64, or the `url` from which the provider fetches it; the other is empty."""
 
     name: str
@@ -52,8 +75,8 @@ class Attachment:
         return self.url or f"data:{self.media_type};base64,{self.data}"
 
 
-@dataclass(slots=True)
-class OtherPart:
+@dataclass(slots=True, repr=False)
+class OtherPart(Readable):
     """A part, or an item of a prompt, that llmcli keeps and never sends: a server-side tool call, a cache point."""
 
     part_kind: str
@@ -62,8 +85,8 @@ class OtherPart:
     """All other fields, as they came."""
 
 
-@dataclass(slots=True)
-class UserPromptPart:
+@dataclass(slots=True, repr=False)
+class UserPromptPart(Readable):
     """The user's prompt: its text, or texts and files in the order in which they are sent."""
 
     content: str | tuple[str | Attachment | OtherPart, ...]
@@ -92,8 +115,8 @@ class UserPromptPart:
         return cls((*files, text) if files else text)
 
 
-@dataclass(slots=True)
-class ToolReturnPart:
+@dataclass(slots=True, repr=False)
+class ToolReturnPart(Readable):
     """The result of a tool call: text, or any JSON value; with `is_error` a message about what failed."""
 
     tool_name: str
@@ -105,8 +128,8 @@ class ToolReturnPart:
     extra: Extra = None
 
 
-@dataclass(slots=True)
-class RetryPromptPart:
+@dataclass(slots=True, repr=False)
+class RetryPromptPart(Readable):
     """A fault of the last reply, and the request to mend it.
 
     With a `tool_name` it answers that call; without one it answers the reply's text. `content` is a message, or a list
@@ -121,8 +144,8 @@ class RetryPromptPart:
     extra: Extra = None
 
 
-@dataclass(slots=True)
-class TextPart:
+@dataclass(slots=True, repr=False)
+class TextPart(Readable):
     """Text of a reply. The other fields are what the vendor wants back with it."""
 
     content: str
@@ -133,8 +156,8 @@ class TextPart:
     extra: Extra = None
 
 
-@dataclass(slots=True)
-class ThinkingPart:
+@dataclass(slots=True, repr=False)
+class ThinkingPart(Readable):
     """Reasoning of a reply.
 
     Everything but `content` goes back to the vendor that `provider_name` names, and to no other.
@@ -151,8 +174,8 @@ class ThinkingPart:
     extra: Extra = None
 
 
-@dataclass(slots=True)
-class ToolCallPart:
+@dataclass(slots=True, repr=False)
+class ToolCallPart(Readable):
     """A call that the model asks for; `args` is a JSON object, or its text as the model wrote it."""
 
     tool_name: str
@@ -165,8 +188,8 @@ class ToolCallPart:
     extra: Extra = None
 
 
-@dataclass(slots=True)
-class SourcePart:
+@dataclass(slots=True, repr=False)
+class SourcePart(Readable):
     """A web page or document that a reply cites; `start` and `end` are the place in its text, in characters."""
 
     url: str

@@ -25,7 +25,7 @@ from llmcli.store.recorder import Recorder, Recording
 from llmcli.store.turns import TurnEnd, TurnStart
 from llmcli.usage import Usage
 
-__all__ = ["Resumed", "Saver", "limit_cost", "resume", "resume_named", "system_prompt"]
+__all__ = ["Ledger", "Resumed", "Saver", "limit_cost", "resume", "resume_named", "system_prompt"]
 
 
 @dataclass(slots=True)
@@ -231,9 +231,12 @@ class Saver:
     def following(self, events: Generator[StreamEvent]) -> Generator[StreamEvent]:
         """Pass the events of the reply on, and write their text."""
         recorder = self.recorder
+        writes = recorder.recording.saves
         try:
             for event in events:
-                if isinstance(event, TextDelta):
+                if not writes:
+                    recorder.answered()
+                elif isinstance(event, TextDelta):
                     recorder.add("text", event.text)
                 elif isinstance(event, ThinkingDelta):
                     recorder.add("thinking", event.text)
@@ -267,6 +270,21 @@ class Saver:
         if self._keep and not recorder.error:
             with suppress(LlmcliError):
                 _prune(self._keep)
+
+
+class Ledger(Saver):
+    """Keeps the ledger of turns that are never saved, as those of batch runs. Threads may share it."""
+
+    def __init__(self, config: Config, console: Console) -> None:
+        super().__init__(config, console)
+        self.wanted = False
+
+    def begin(self, conversation: Conversation, prompt: str | UserPromptPart, model: str) -> None:
+        """See `Saver.begin`; nothing is written before the end."""
+
+    def following(self, events: Generator[StreamEvent]) -> Generator[StreamEvent]:
+        """See `Saver.following`; nothing is written before the end."""
+        return events
 
 
 def _turn_end(conversation: Conversation, before: int, result: Result, with_cost: bool) -> TurnEnd:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -16,7 +16,16 @@ from llmcli.errors import SettingsError, UserError
 from llmcli.paths import config_folder, private_file, read_file
 from llmcli.spelling import did_you_mean
 
-__all__ = ["Found", "Template", "find_template", "given_params", "parse_template", "template_names", "templates_folder"]
+__all__ = [
+    "Found",
+    "Template",
+    "filler",
+    "find_template",
+    "given_params",
+    "parse_template",
+    "template_names",
+    "templates_folder",
+]
 
 Origin = Literal["own", "repository", "shipped", "path"]
 
@@ -166,6 +175,19 @@ def given_params(words: Sequence[str]) -> dict[str, str]:
             raise UserError(f"--param {word!r} is not KEY=VALUE", hint=hint)
         found[key] = value
     return found
+
+
+def filler(template: Template | None, params: Sequence[str], *, has_files: bool) -> Callable[[str], str]:
+    """What makes the prompt out of words and stdin: the prompt file filled with them, or without one they themselves.
+
+    `params` are the values of --param. Raises UserError for values without a prompt file.
+    """
+    given = given_params(params)
+    if template is None:
+        if given:
+            raise UserError("--param is for a prompt file", hint="name one with --template")
+        return str
+    return lambda said: template.fill(said, given, input_is_elsewhere=has_files)
 
 
 def _folders() -> list[tuple[Origin, Path]]:

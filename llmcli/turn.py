@@ -51,9 +51,9 @@ def run(
     if toolbox:
         calls = result.calls = toolbox.begin_turn()
     renderer = make_renderer(settings, model, console, partial=conversation.shape is not None, calls=calls)
-    progress = progress_for(config, console, calls)
     before = len(conversation.messages), len(conversation.replies)
-    exchange(conversation, prompt, renderer, progress, result, config, saver)
+    progress = progress_for(config, console, calls)
+    exchange(conversation, prompt, renderer, progress, result, config=config, saver=saver)
     result.messages = conversation.messages
     console.secrets.add(*conversation.model.secrets)  # tokens come with the request
 
@@ -122,7 +122,8 @@ def exchange(
     renderer: Renderer,
     progress: Aside,
     result: Result,
-    config: Config,
+    *,
+    config: Config | None = None,
     saver: Saver | None = None,
 ) -> None:
     """Show the reply as it arrives, and close `result` with the reply and the error that ended it, if any."""
@@ -130,8 +131,9 @@ def exchange(
     error: LlmcliError | None = None
     result.secrets.add(*conversation.model.secrets)
     try:
-        limit_cost(conversation, config)
-        sent = conversation.ask(prompt, config.settings.repair)
+        if config:
+            limit_cost(conversation, config)
+        sent = conversation.ask(prompt, config.settings.repair if config else 1)
         if saver:
             saver.begin(conversation, prompt, result.model)
             sent = saver.following(sent)

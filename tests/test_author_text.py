@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 
 import pytest
 
@@ -186,3 +187,15 @@ def test_pieces_of_one_giant_block_are_laid_out_without_a_seam() -> None:
     rows = plain("| a | b |\n|---|---|\n" + "| 1 | 2 |\n" * 20_000)
     assert sum(row.split() == ["1", "2"] for row in rows) == 20_000
     assert "" not in rows
+
+
+@pytest.mark.parametrize(
+    "text", ["|\n---\n" * 9000, "- item $a$ of *a* list\n" * 3000, "$a|b$\n-|-\n" * 4000, "$$\n" * 20_000]
+)
+def test_lines_that_resemble_tables_and_mathematics_take_a_time_in_proportion(text: str) -> None:
+    begun = time.process_time()
+    plain(text[: len(text) // 8])
+    small = time.process_time() - begun
+    begun = time.process_time()
+    plain(text)
+    assert time.process_time() - begun < 40 * max(small, 0.02)

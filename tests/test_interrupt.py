@@ -120,7 +120,7 @@ def test_what_is_recorded_is_on_stdout(
     conversation = Conversation(build_model("openai:m", base_url=provider.url))
     stdout, report = render.Stdout(), render.Result("openai:m")
     shown = MarkdownRenderer(stdout, Look(None)) if laid_out else TextRenderer(stdout, at_once=False)
-    exchange(conversation, "hi", shown, Aside(render.Stderr(), thinking=None), report, bare_config({}))
+    exchange(conversation, "hi", shown, Aside(render.Stderr(), thinking=None), report, config=bare_config({}))
     shown.end(report)
     assert report.response
     assert report.response.text == f"{first}two"

@@ -302,7 +302,7 @@ def test_only_colours_and_moves_of_our_own_reach_the_terminal() -> None:
     )
     sent = "".join(terminal.frames)
     assert set(re.findall(r"\x1b(?!\[[\d;]*m|\[\d+[AB]|\[[JK]|\[\?7[lh]).{0,9}", sent)) == set()
-    assert not re.search("[\x00-\x09\x0b-\x1a\x1c-\x1f\x7f-\x9f\u202a-\u202e]", sent)
+    assert not re.search("[\x00-\x09\x0b\x0c\x0e-\x1a\x1c-\x1f\x7f-\x9f\u202a-\u202e]", sent)
     assert "[bold]y[/bold] [link=http://z]w[/link] :smile:" in re.sub(r"\x1b\[[\d;]*m", "", sent)
 
 

@@ -222,7 +222,7 @@ def test_an_authorization_of_ones_own_is_kept(openai: FakeProvider, tmp_path: Pa
         (["-m", "test:echo", "modles"], 2),
         (["-q", "modles"], 2),
         (["keys", "set", "openai"], 2),
-        (["log", "list"], 2),
+        (["log", "show", "nonesuch"], 2),
     ],
 )
 def test_odd_arguments(openai: FakeProvider, args: list[bytes | str], code: int) -> None:

@@ -12,6 +12,8 @@ import pytest
 from llmcli import errors
 from llmcli.config.load import load_config
 from llmcli.config.schema import ProviderSettings, Variables
+from tests.architecture_doc import DOC
+from tests.architecture_doc import regenerated as regenerated_map
 from tests.command import llmcli
 from tests.readme import README, regenerated
 
@@ -58,3 +60,13 @@ def test_the_offline_examples_run(line: str) -> None:
 def test_every_json_field_is_told() -> None:
     section = TEXT.partition("`--json` (`--format json`)")[2].partition("`--format ndjson`")[0]
     assert all(f"`{name}`" in section for name in llmcli("hi", "-m", "test", "--json").json)
+
+
+def test_map_of_the_code_is_up_to_date() -> None:
+    assert DOC.read_text() == regenerated_map(DOC.read_text()), "run: python -m tests.architecture_doc"
+
+
+@pytest.mark.parametrize("name", re.findall(r"`([a-z_/]+\.py)`", DOC.read_text().partition("## Floors")[0]))
+def test_map_names_files_that_exist(name: str) -> None:
+    folders = (ROOT / "llmcli", ROOT)
+    assert any((folder / name).is_file() for folder in folders)

@@ -1,4 +1,4 @@
-"""The database of saved conversations: trees of messages, migration, privacy, and broken or foreign files."""
+"""The database of saved conversations: trees of messages, migration, privacy, and files with faults."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import sys
 import time
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -24,7 +23,7 @@ from llmcli.store.find import find, latest, listed, rename
 from llmcli.store.ledger import spent
 from llmcli.store.log import branch, mend
 from llmcli.store.recorder import Recorder, Recording
-from llmcli.store.search import search
+from llmcli.store.search import Hit, search
 from llmcli.store.turns import Place, TurnEnd, TurnStart
 from llmcli.usage import Usage
 
@@ -64,7 +63,12 @@ def talk(*pairs: tuple[str, str], recorder: Recorder | None = None, **place: str
 
 
 def texts(messages: list[ModelMessage]) -> list[str]:
-    return [str(part.content) for message in messages for part in message.parts if hasattr(part, "content")]
+    return [
+        part.text if isinstance(part, UserPromptPart) else part.content
+        for message in messages
+        for part in message.parts
+        if isinstance(part, UserPromptPart | TextPart)
+    ]
 
 
 def loaded(word: str) -> list[str]:
@@ -110,8 +114,9 @@ def test_told_and_estimated_costs_are_summed_apart() -> None:
 
 def test_retry_and_undo_keep_the_other_branch(file: Path) -> None:
     recorder = Recorder(Recording())
-    recorder.begin(TurnStart("openai:m"), [], asked("q"))
-    recorder.end(end(), [answered("a1")])
+    first: list[ModelMessage] = [asked("q"), answered("a1")]
+    recorder.begin(TurnStart("openai:m"), [], first[0])
+    recorder.end(end(), [first[1]])
     recorder.rewind(0)
     recorder.begin(TurnStart("openai:m"), [], asked("q"))
     recorder.end(end(), [answered("a2")])
@@ -188,10 +193,10 @@ def test_the_text_of_a_killed_process_becomes_an_interrupted_reply(file: Path) -
     assert [hit.id for hit in hits("upon a")] == [found.id]
 
 
-def hits(*words: str) -> list[Any]:
+def hits(*words: str) -> list[Hit]:
     with reading() as database:
         assert database
-        return list(search(database, words))
+        return search(database, words)
 
 
 def test_an_attachment_is_stored_once(file: Path) -> None:

@@ -36,10 +36,8 @@ def test_a_script_saves_only_a_ledger_row(openai: FakeProvider, file: Path) -> N
     done = llmcli("--json", "a private prompt")
     assert done.json["conversation_id"] is None
     assert rows(file, "SELECT count(*) FROM messages") == [(0,)]
-    [(model, asked, said, _, _)] = rows(
-        file, "SELECT model, request_tokens, response_tokens, cost_usd, cost_source FROM ledger"
-    )
-    assert (model, asked, said) == ("openai:fake-1", 8, 3)
+    found = rows(file, "SELECT model, request_tokens, response_tokens, cost_usd FROM ledger")
+    assert found == [("openai:fake-1", 8, 3, None)]
     assert all(b"private" not in one.read_bytes() for one in file.parent.iterdir())
 
 
@@ -196,3 +194,14 @@ def test_a_day_limit_counts_over_all_prompts(openai: FakeProvider, file: Path) -
     assert (done.code, done.json["error"]["kind"]) == (8, "limit")
     assert "max_cost_day of $1" in done.stderr
     assert len(openai.requests) == 1
+
+
+def test_batch_rows_and_several_models_are_only_counted(openai: FakeProvider, file: Path, tmp_path: Path) -> None:
+    openai.answer(chat_reply("hello"))
+    (tmp_path / "in.jsonl").write_text('"one"\n"two"\n"three"\n')
+    assert llmcli("batch", "run", f"{tmp_path}/in.jsonl", "--out", f"{tmp_path}/out.jsonl").code == 0
+    assert llmcli("-m", "openai:a", "-m", "openai:b", "--save", "hi").code == 0
+    assert rows(file, "SELECT count(*) FROM messages") == [(0,)]
+    assert rows(file, "SELECT model, count(*) FROM ledger GROUP BY model ORDER BY model") == [
+        *(("openai:a", 1), ("openai:b", 1), ("openai:fake-1", 3))
+    ]

@@ -165,3 +165,18 @@ def test_a_server_ends_when_llmcli_is_killed(settings: Path, tmp_path: Path) -> 
     while is_running(pid):
         assert time.monotonic() < until
         time.sleep(0.01)
+
+
+@pytest.mark.skipif(not Path("/proc").exists(), reason="needs /proc")
+@pytest.mark.parametrize("words", [["tools", "list"], ["-m", "test", "hi", "--mcp"]])
+def test_ctrl_c_while_a_server_starts_leaves_none_behind(tmp_path: Path, words: list[str]) -> None:
+    log = tmp_path / "log"
+    command = " ".join((*FAKE, "silent", str(log)))
+    process = subprocess.Popen([*COMMAND, *words, command], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not log.exists() or not log.read_text().endswith("\n"):
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 130
+    pids = [json.loads(line)["pid"] for line in log.read_text().splitlines()]
+    assert not any(map(is_running, pids))
+    assert len(pids) == 1

@@ -20,8 +20,9 @@ from llmcli.permission import template_of
 from llmcli.signals import catch_signals
 from llmcli.template import given_params
 
-__all__ = ["run_batch", "status_of"]
+__all__ = ["cancel_jobs", "run_batch", "status_of"]
 
+PENDING = 12  # the exit code while a vendor works on the rows
 _TELL_EVERY_S = 10.0  # seconds between two lines of progress where stderr is no terminal
 
 
@@ -40,7 +41,8 @@ def run_batch(options: Mapping[str, object], own: Mapping[str, Any], console: Co
     if chosen_because:
         console.stderr.line(f"note: {chosen_because}")
     open_conversation(config, model, console)  # names, keys and options are checked before a row is sent
-    batch = Batch(
+    kind = _kind(own)
+    batch = kind(
         rows,
         Path(own["out"]),
         config,
@@ -62,8 +64,39 @@ def run_batch(options: Mapping[str, object], own: Mapping[str, Any], console: Co
         return error.exit_code
     finally:
         rows.close()
-    _report(batch, console)
+    _report(batch, console, code)
     return code
+
+
+def _kind(own: Mapping[str, Any]) -> type[Batch]:
+    """The batch that runs here, or the one that uses the vendor's service. Raises UserError."""
+    if not own["half_price"]:
+        for name in ("wait", "again"):
+            if own[name]:
+                raise UserError(f"--{name} needs --half-price")
+        return Batch
+    from llmcli.batch.half_price import HalfPriceBatch
+
+    class Wanted(HalfPriceBatch):
+        wait, again = bool(own["wait"]), bool(own["again"])
+
+    return Wanted
+
+
+def cancel_jobs(out: Path, console: Console) -> None:
+    """Ask the vendor to end the jobs of a batch. Raises UserError where there are none."""
+    from llmcli.batch.jobs import Jobs
+    from llmcli.batch.lanes import lane_for
+
+    jobs = Jobs.beside(out)
+    if not jobs.open:
+        raise UserError(f"{out} has no job at a vendor", hint="a batch without --half-price ends with Ctrl-C")
+    config = load_config({})
+    lane = lane_for(open_conversation(config, jobs.model, console).model, config.settings.timeout)
+    for record in jobs.open:
+        if record.id:
+            lane.cancel(record.job)
+            console.stderr.line(f"cancelled {record.id}; the same batch run fetches what is finished")
 
 
 def _config(options: Mapping[str, object], console: Console) -> tuple[Config, Callable[[Row], str]]:
@@ -132,10 +165,12 @@ def _in_words(progress: Progress) -> str:
     return " · ".join(filter(None, (f"{progress.done:,} of {progress.rows:,} rows", _figures(progress))))
 
 
-def _report(batch: Batch, console: Console) -> None:
+def _report(batch: Batch, console: Console, code: int) -> None:
     console.stderr.line(_in_words(batch.progress))
     if batch.error:
         console.stderr.error(batch.error)
+    elif code == PENDING:
+        console.stderr.line("note: the same command fetches the replies when they are there; --wait waits for them")
     elif batch.progress.failed:
         console.stderr.line("note: failed rows are in the output with their errors; the same command sends them again")
 

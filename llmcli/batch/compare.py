@@ -18,10 +18,13 @@ from llmcli.errors import Interrupted, LlmcliError, UserError
 from llmcli.factory import open_conversation
 from llmcli.inputs import read_prompt
 from llmcli.messages import StreamEvent, UserPromptPart
+from llmcli.permission import template_of
 from llmcli.render.columns import table
 from llmcli.render.duration import in_short
 from llmcli.render.usage_line import cost_in_words
 from llmcli.result import Result
+from llmcli.saving import Ledger, limit_cost
+from llmcli.template import Template, filler
 from llmcli.turn import check_secrets, fail, run
 
 __all__ = ["compare"]
@@ -84,10 +87,11 @@ def compare(options: Mapping[str, object], models: Sequence[str], console: Conso
 
     10 where some failed; where all failed, the code of the first fault.
     """
-    config = load_config({**options, "model": models[0]})
+    template = template_of(options, console)
+    config = load_config({**options, "model": models[0]}, template=template.settings if template else None)
     try:
         console.stderr.configure(quiet=config.settings.quiet, color=config.settings.color)
-        running = _started(config, models, console)
+        running = _started(config, models, console, template)
     except KeyboardInterrupt as stop:
         return fail(Interrupted.by(stop), config, console, model=models[0]).exit_code
     except LlmcliError as error:
@@ -105,16 +109,21 @@ def compare(options: Mapping[str, object], models: Sequence[str], console: Conso
     return 0 if not faults else faults[0] if len(faults) == len(results) else 10
 
 
-def _started(config: Config, models: Sequence[str], console: Console) -> list[_Running]:
+def _started(config: Config, models: Sequence[str], console: Console, template: Template | None) -> list[_Running]:
     """All conversations, each with its request under way. Raises UserError and SettingsError before any is sent."""
     settings = config.settings
-    if settings.out or settings.dry_run:
-        raise UserError("--out and --dry-run go with one model", hint="name one model with -m")
+    if settings.dry_run:
+        raise UserError("--dry-run goes with one model", hint="name one model with -m")
+    fill = filler(template, settings.param, has_files=bool(settings.file))
     files = read_attachments(settings.attach, "--attach", console.stdin)
-    text = read_prompt(settings.prompt, settings.file, console.stdin, lambda line: console.stderr.line(f"note: {line}"))
+    text = read_prompt(
+        settings.prompt, settings.file, console.stdin, lambda line: console.stderr.line(f"note: {line}"), fill
+    )
     prompt = UserPromptPart.of(text, files)
     conversations = [open_conversation(config, model, console) for model in models]
     check_secrets(prompt, config, console)
+    for one in conversations:
+        limit_cost(one, config)
     return [_Running(one, prompt, settings.repair) for one in conversations]
 
 
@@ -123,8 +132,15 @@ def _shown(model: str, running: _Running, config: Config, console: Console, *, s
     conversation: Any = running
     if stacked:
         console.stderr.line(f"── {model}", dim=True)
-        return run(conversation, "", config, console, model=model)
-    result = run(conversation, "", config.changed("format", "text", "option"), silent_console(console), model=model)
+        return run(conversation, "", config, console, model=model, saver=Ledger(config, console))
+    result = run(
+        conversation,
+        "",
+        config.changed("format", "text", "option"),
+        silent_console(console),
+        model=model,
+        saver=Ledger(config, console),
+    )
     console.stdout.write(json.dumps(result.as_json(), ensure_ascii=False) + "\n")
     if result.error:
         console.stderr.error(result.error)

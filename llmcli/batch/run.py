@@ -23,6 +23,7 @@ from llmcli.factory import limits_of, open_conversation, text_of
 from llmcli.messages import UserPromptPart
 from llmcli.models.retry import LONGEST_WAIT_S, back_off
 from llmcli.result import Result
+from llmcli.saving import Ledger
 from llmcli.turn import check_secrets, run
 from llmcli.usage import Usage
 
@@ -73,6 +74,7 @@ class Batch:
     ) -> None:
         self._rows, self._out, self._config, self._console = rows, out, config, console
         self._model, self._prompt_of = model, prompt_of
+        self._ledger = Ledger(config, console)
         self._parallel, self._unordered, self._trust = parallel, unordered, trust_input
         self._retry_incomplete = retry_incomplete
         self._request = request_key(config, model)
@@ -194,6 +196,17 @@ class Batch:
         return None
 
     def _send(self, row: Row, opened: Conversation, console: Console) -> Result:
+        conversation = self._conversation(row, opened, console)
+        try:
+            prompt = self._prompt(row, console)
+        except LlmcliError as error:
+            result = Result(self._model, secrets=console.secrets)
+            result.close(None, error)
+            return result
+        return run(conversation, prompt, self._config, console, model=self._model, saver=self._ledger)
+
+    def _conversation(self, row: Row, opened: Conversation, console: Console) -> Conversation:
+        """The conversation that the prompt of the row goes on with."""
         settings = self._config.settings
         system = row.system if row.system is not None else settings.system
         conversation = Conversation(
@@ -204,17 +217,16 @@ class Batch:
         )
         conversation.shape = opened.shape
         conversation.messages.extend(row.history)
-        try:
-            files = read_attachments(self._files(row), "attach", console.stdin)
-            prompt = UserPromptPart.of(self._prompt_of(row), files)
-            if not prompt.text.strip() and not files:
-                raise UserError("the prompt is empty")
-            check_secrets(prompt, self._config, console)
-        except LlmcliError as error:
-            result = Result(self._model, secrets=console.secrets)
-            result.close(None, error)
-            return result
-        return run(conversation, prompt, self._config, console, model=self._model)
+        return conversation
+
+    def _prompt(self, row: Row, console: Console) -> UserPromptPart:
+        """The prompt of the row with its files. Raises UserError."""
+        files = read_attachments(self._files(row), "attach", console.stdin)
+        prompt = UserPromptPart.of(self._prompt_of(row), files)
+        if not prompt.text.strip() and not files:
+            raise UserError("the prompt is empty")
+        check_secrets(prompt, self._config, console)
+        return prompt
 
     def _files(self, row: Row) -> list[str]:
         """The files of a row, below the folder of the input. Raises UserError for another."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from threading import Timer
 from typing import TYPE_CHECKING
@@ -21,13 +21,13 @@ from llmcli.models import HTTPRequest
 from llmcli.permission import template_of
 from llmcli.saving import Resumed, Saver, resume
 from llmcli.signals import deliver_signals
-from llmcli.template import Template, given_params
+from llmcli.template import Template, filler
 from llmcli.turn import check_secrets, fail, offer_tools, progress_for, run, shows_cost
 
 if TYPE_CHECKING:
     from llmcli.toolbox import Toolbox
 
-__all__ = ["ask"]
+__all__ = ["ask", "into_file"]
 
 _PRICES_AFTER_S = 0.3  # by then the imports for the first words are done
 
@@ -38,8 +38,13 @@ def ask(options: Mapping[str, object], console: Console, fault: LlmcliError | No
     `options` are the options that were given, by the names of `Settings`. An error that was found before (`fault`) is
     reported in the same way, and nothing is sent.
     """
+    return into_file(options, console, lambda inner: _ask(options, inner, fault))
+
+
+def into_file(options: Mapping[str, object], console: Console, answer: Callable[[Console], int]) -> int:
+    """Call `answer` with the console, whose stdout is the file of --out where that is given; return the exit code."""
     if not options.get("out"):
-        return _ask(options, console, fault)
+        return answer(console)
     from llmcli.render.out_file import OutFile
 
     config = bare_config(options)
@@ -48,7 +53,7 @@ def ask(options: Mapping[str, object], console: Console, fault: LlmcliError | No
     except LlmcliError as error:
         return fail(error, config, console, model=config.settings.model or "").exit_code
     try:
-        code = _ask(options, Console(console.stdin, out, console.stderr, console.secrets), fault)
+        code = answer(Console(console.stdin, out, console.stderr, console.secrets))
         if code == 0:
             out.commit()
     except LlmcliError as error:
@@ -149,13 +154,7 @@ def _prepared(
     config: Config, console: Console, model: str, template: Template | None
 ) -> tuple[Conversation, UserPromptPart]:
     settings = config.settings
-    params = given_params(settings.param)
-    if params and not template:
-        raise UserError("--param is for a prompt file", hint="name one with --template")
-
-    def fill(said: str) -> str:
-        return template.fill(said, params, input_is_elsewhere=bool(settings.file)) if template else said
-
+    fill = filler(template, settings.param, has_files=bool(settings.file))
     if not settings.dry_run:
         offer_pull(config, model, console)
     with progress_for(config, console).waiting_for(model):  # imports take time, too

@@ -26,6 +26,14 @@ _OWN: dict[str, Any] = {
     "retry_incomplete": Annotated[
         bool | None, typer.Option("--retry-incomplete", help="Send rows again whose reply was cut.")
     ],
+    "half_price": Annotated[
+        bool | None,
+        typer.Option("--half-price", help="Use the vendor's batch service: submit now, fetch with the same command."),
+    ],
+    "wait": Annotated[bool | None, typer.Option("--wait", help="With --half-price, stay until the rows are there.")],
+    "again": Annotated[
+        bool | None, typer.Option("--again", help="Submit rows whose job cannot be recognised after a crash.")
+    ],
     "trust_input": Annotated[
         bool | None, typer.Option("--trust-input", help="Let rows name files outside the folder of IN.")
     ],
@@ -77,3 +85,13 @@ def status(
         raise UserError(f"there is no batch at {out}", hint="name the file that --out named")
     text = json.dumps(found) if json_ else f"{found['whole']:,} whole, {found['failed']:,} failed"
     console_of(ctx).stdout.write(f"{text}\n")
+
+
+@app.command("cancel", cls=QuickCommand)
+def cancel(
+    ctx: typer.Context, out: Annotated[str, typer.Argument(metavar="OUT", help="The output of a batch.")]
+) -> None:
+    """End the jobs of a batch at its vendor; rows that are finished can be fetched."""
+    from llmcli.batch.command import cancel_jobs
+
+    cancel_jobs(Path(out), console_of(ctx))

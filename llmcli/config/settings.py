@@ -220,6 +220,13 @@ class Settings(RequestSettings, SavingSettings):
         section="Other",
         chat=False,
     )
+    record: str | None = given(
+        None,
+        "Write the requests and replies to a file, with keys masked; -m replay:FILE answers from it.",
+        "--record",
+        section="Other",
+        metavar="FILE",
+    )
     quiet: bool = given(False, "Print only errors on stderr.", "--quiet", "-q", section="Other")
     verbose: bool = given(False, "Print the model, its address and the request ID.", "--verbose", "-v", section="Other")
     debug: bool = given(False, "Print a traceback with an error, keys masked.", "--debug", section="Other")

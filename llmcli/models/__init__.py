@@ -4,19 +4,29 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from typing import cast
 
-from llmcli.errors import UserError
+from llmcli.cancel import current_cancel
+from llmcli.errors import NetworkError, UserError
 from llmcli.messages import Attachment, ModelMessage, ModelSettings, StreamEvent, UserPromptPart
 from llmcli.providers.credentials import environment_key, key_for
 from llmcli.providers.endpoint import Cloud, Endpoint, endpoint_of, refuse_another_vendors
 from llmcli.providers.lookup import split_chain, split_model
 from llmcli.providers.table import PROVIDERS, Provider
 
-__all__ = ["FoundModel", "HTTPRequest", "Model", "build_model", "find_model"]
+__all__ = [
+    "FoundModel",
+    "HTTPRequest",
+    "Model",
+    "allow_model_requests",
+    "build_model",
+    "find_model",
+    "refuse_forbidden",
+]
 
 # The class of each protocol; imported only when a provider that speaks it is chosen.
 _PROTOCOLS = {
@@ -28,9 +38,33 @@ _PROTOCOLS = {
     "bedrock": ("llmcli.models.bedrock", "ConverseProtocol"),
     "cohere": ("llmcli.models.cohere", "CohereProtocol"),
     "local": ("llmcli.models.local", "LocalModel"),
+    "replay": ("llmcli.models.replay", "ReplayModel"),
     "test": ("llmcli.models.test", "TestModel"),
 }
-PROTOCOLS = tuple(_PROTOCOLS)
+PROTOCOLS = tuple(name for name in _PROTOCOLS if name != "replay")  # that providers speak
+
+
+_forbidden = 0  # how many blocks of `allow_model_requests(False)` are open
+
+
+@contextmanager
+def allow_model_requests(allowed: bool) -> Iterator[None]:
+    """With False, let no model send a request inside the block, in any thread; models for tests still answer."""
+    global _forbidden
+    before = _forbidden
+    _forbidden = 0 if allowed else before + 1
+    try:
+        yield
+    finally:
+        _forbidden = before
+
+
+def refuse_forbidden(who: str) -> None:
+    """Raise UserError where requests are not allowed, NetworkError where the run was cancelled; `who` is the model."""
+    if _forbidden:
+        raise UserError(f"{who}: model requests are not allowed here; nothing was sent")
+    if (cancel := current_cancel()) and cancel.is_set:
+        raise NetworkError(f"{who}: cancelled before it was sent")
 
 
 @dataclass(frozen=True)

@@ -96,6 +96,8 @@ class ConverseProtocol(HTTPModel):
         """See `HTTPModel.authorization`: the bearer token, or else a signature (Signature Version 4)."""
         if self.key:
             return {"Authorization": f"Bearer {self.key}"}
+        if self.endpoint.client is not None:  # it signs by itself
+            return {}
         region = self._region()
         credentials = self._credentials(region)
         if not credentials:

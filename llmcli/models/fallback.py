@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import replace
 
-from llmcli.errors import FallbackExceptionGroup, ProviderError
+from llmcli.errors import FallbackExceptionGroup, ModelHTTPError, ProviderError
 from llmcli.messages import AttemptFailed, ModelMessage, ModelSettings, StreamEvent
 from llmcli.models import HTTPRequest, Model, build_model
 from llmcli.models.retry import has_content, with_retries
@@ -25,7 +25,7 @@ class FallbackModel(Model):
     arrived, an error is the reply's own.
     """
 
-    def __init__(self, first: Model | str, *rest: Model | str, fallback_on: FallbackOn = (ProviderError,)) -> None:
+    def __init__(self, first: Model | str, *rest: Model | str, fallback_on: FallbackOn = (ModelHTTPError,)) -> None:
         self._members = tuple(build_model(one) if isinstance(one, str) else one for one in (first, *rest))
         self.id = f"fallback:{','.join(model.id for model in self.members)}"
         self._moves_on = _rule(fallback_on)

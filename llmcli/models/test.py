@@ -2,7 +2,7 @@
 
 | model | does |
 |---|---|
-| `test` | answers "success (no tool calls)" (the reference documents' TestModel) |
+| `test` | answers "success (no tool calls)", with a schema the smallest JSON that fits it |
 | `test:echo` | says the prompt back, byte for byte |
 | `test:markdown` | streams a long answer with headings, lists, a table, code and wide characters |
 | `test:thinking` | thinks first |
@@ -19,6 +19,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -113,7 +114,7 @@ class TestModel(Model):
         reply = Reply(self.id)
         yield from reply.start(self.model)
         answer = ""
-        for piece in self._pieces(messages):
+        for piece in self._fitting_pieces(settings) or self._pieces(messages):
             answer += piece
             yield from reply.text(piece)
             if self.model == "slow":
@@ -131,8 +132,16 @@ class TestModel(Model):
             reply.call(0, "get_weather", '{"city": "Paris"}')
         reply.finish = None if self.model == "incomplete" else _FINISHES.get(self.model, "stop")
         if self.model != "unknown-usage":
-            yield from reply.usage(partial(_estimate, messages, answer))
+            yield from reply.usage(partial(estimate, messages, answer))
         yield from reply.end()
+
+    def _fitting_pieces(self, settings: ModelSettings) -> list[str]:
+        """Of `test` with a schema: the smallest JSON that fits it."""
+        if settings.schema is None or self.model != "test":
+            return []
+        from llmcli.schema.example import example
+
+        return words_of(json.dumps(example(settings.schema), ensure_ascii=False))
 
     def _pieces(self, messages: Sequence[ModelMessage]) -> Iterator[str]:
         prompt = _last_prompt(messages)
@@ -148,13 +157,16 @@ class TestModel(Model):
         if self.model == "slow":
             while True:
                 yield from _WORD.findall(f"{whole}\n")
-        pieces = _WORD.findall(whole)
-        if not pieces and whole:
-            pieces = [whole]
-        if len(pieces) == 1:  # as the reference documents have it: a single word comes in two halves
-            middle = len(whole) // 2
-            pieces = [whole[:middle], whole[middle:]]
-        yield from pieces
+        yield from words_of(whole)
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a text, each with the blanks behind it; a single word in two halves, as PydanticAI's TestModel."""
+    pieces = _WORD.findall(text) or ([text] if text else [])
+    if len(pieces) != 1:
+        return pieces
+    middle = len(text) // 2
+    return [text[:middle], text[middle:]]
 
 
 def _last_prompt(messages: Sequence[ModelMessage]) -> str:
@@ -164,7 +176,7 @@ def _last_prompt(messages: Sequence[ModelMessage]) -> str:
     return "\n\n".join(part.text for part in request.parts if isinstance(part, UserPromptPart))
 
 
-def _estimate(messages: Sequence[ModelMessage], answer: str) -> Usage:
+def estimate(messages: Sequence[ModelMessage], answer: str) -> Usage:
     """50 tokens for the request itself and one for each word, split as the reference documents' TestModel does."""
     request, response = 50, _words(answer)
     for message in messages:

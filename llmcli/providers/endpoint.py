@@ -1,8 +1,9 @@
 """Resolve where a provider is reached, and with which address, key, headers and network."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 from llmcli.errors import SettingsError, UserError
@@ -40,6 +41,8 @@ class Endpoint:
     """Whether the key is what key_command printed, which may be run again when the provider refuses it."""
     client: object | None = None
     """A ready-made client of the caller to send with; None for our own."""
+    wrap: Callable[[Any], Any] | None = None
+    """What is put around the transport of our own client, to record what passes."""
 
     @property
     def is_home(self) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from llmcli.errors import UserError
-from llmcli.providers.table import PROVIDERS, Provider
+from llmcli.providers.table import PROVIDERS, REPLAY, Provider
 from llmcli.spelling import did_you_mean, find_close
 
 # Bare names that need no prefix (the reference documents' rule); anything else is asked to name its provider.
@@ -64,6 +64,8 @@ def split_model(name: str, rows: Mapping[str, Provider] = PROVIDERS) -> tuple[Pr
     Raises UserError, with the nearest name, for an unknown provider or a bare name that belongs to none.
     """
     prefix, colon, model = name.strip().partition(":")
+    if prefix == REPLAY.name and model:
+        return REPLAY, model
     if not colon:
         outer, slash, inner = prefix.partition("/")
         if slash and inner and any(outer in row.names for row in rows.values()):

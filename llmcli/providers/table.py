@@ -133,7 +133,7 @@ class Provider:
     @property
     def offline(self) -> bool:
         """Whether it is no vendor at all: the test models, and model files on this machine."""
-        return self.protocol in ("test", "local")
+        return self.protocol in ("test", "local", "replay")
 
     @property
     def is_free(self) -> bool:
@@ -267,6 +267,9 @@ _META = Provider("meta", "openai-responses", "https://api.meta.ai/v1", ("META_AP
 _LOCAL = Provider(
     "local", "local", models=("smollm2",), user_field=None, effort_field="chat_template_kwargs.reasoning_effort"
 )
+
+REPLAY = Provider("replay", "replay")
+"""The row of `replay:FILE`, which is a recording and no provider."""
 
 _ROWS = (
     _OPENAI,

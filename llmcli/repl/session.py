@@ -81,6 +81,8 @@ class Session:
         conversation = self.conversation
         self.unanswered = prompt
         before = len(conversation.replies)
+        if self.toolbox:
+            self.toolbox.offer(conversation, self.config)
         result = run(
             conversation,
             prompt,

@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 from llmcli.schema.json_text import Node
 
-__all__ = ["around", "describes_object", "in_items", "without_optional_nulls"]
+__all__ = ["around", "describes_object", "in_items", "target", "without_optional_nulls"]
 
 _DEFINITIONS = ("$defs", "definitions")
 _BRANCHES = ("allOf", "anyOf", "oneOf")
@@ -56,10 +56,10 @@ def _aimed(value: Any, place: str) -> Any:
     if not isinstance(value, dict):
         return value
     found = {name: _aimed(one, place) for name, one in value.items()}
-    target = value.get("$ref")
-    if isinstance(target, str) and (target == "#" or target.startswith("#/")):
-        to_definition = target.startswith(tuple(f"#/{name}/" for name in _DEFINITIONS))
-        found["$ref"] = target if to_definition else place + target[1:]
+    place_of = value.get("$ref")
+    if isinstance(place_of, str) and (place_of == "#" or place_of.startswith("#/")):
+        to_definition = place_of.startswith(tuple(f"#/{name}/" for name in _DEFINITIONS))
+        found["$ref"] = place_of if to_definition else place + place_of[1:]
     return found
 
 
@@ -124,13 +124,13 @@ def _applying(schemas: Iterable[Schema], root: Schema, branches: tuple[str, ...]
         if not isinstance(one, dict) or any(one is known for known in found):
             continue
         found.append(one)
-        open_ones.append(_target(one.get("$ref"), root))
+        open_ones.append(target(one.get("$ref"), root))
         for word in branches:
             open_ones += one[word] if isinstance(one.get(word), list) else []
     return found
 
 
-def _target(reference: Any, root: Schema) -> Any:
+def target(reference: Any, root: Schema) -> Any:
     """What a JSON pointer into the root names; None for any other reference."""
     if not isinstance(reference, str) or not (reference == "#" or reference.startswith("#/")):
         return None

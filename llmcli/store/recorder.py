@@ -58,6 +58,7 @@ class Recorder:
         self._pieces: list[tuple[str, str]] = []
         self._answered = threading.Event()
         self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()
         self._turn: tuple[int, int] | None = None
         self._before: list[int] = []
         """The path before the turn, which a turn without any reply leaves in force."""
@@ -123,9 +124,10 @@ class Recorder:
             self._thread = None
 
     def _do(self, job: Callable[[], None], done: threading.Event | None = None) -> None:
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._work, daemon=True, name="llmcli-store")
-            self._thread.start()
+        with self._starting:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, daemon=True, name="llmcli-store")
+                self._thread.start()
 
         def with_errors() -> None:
             try:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from itertools import count
-from threading import RLock
+from threading import Lock, RLock
 from typing import Any
 
 from llmcli import __version__
@@ -32,6 +32,7 @@ _METHOD_NOT_FOUND = -32601
 _META = "io.modelcontextprotocol"
 _CLIENT = {"name": "llmcli", "version": __version__}
 _PROBE_S = 20.0  # a server that does not answer the probe for so long gets the handshake
+_START_S = 2.0
 _MOST_PAGES, _MOST_TOOLS = 100, 1000
 
 
@@ -50,6 +51,7 @@ class MCPServer:
         self._transport: Transport | None = None
         self._modern: str | None = None  # the version of a modern server
         self._abandoned = False
+        self._starting = Lock()
         self._ids = count(1)
         self._lock = RLock()
 
@@ -77,13 +79,16 @@ class MCPServer:
         return tools
 
     def _begin(self) -> None:
-        self._transport = self._connect(self._inbox)
-        if self._abandoned:
-            raise ToolServerError(f"{self._who} is no longer wanted")
+        with self._starting:
+            if self._abandoned:
+                raise ToolServerError(f"{self._who} is no longer wanted")
+            self._transport = self._connect(self._inbox)
 
     def abandon(self) -> bool:
-        """Close nothing yet, but keep a start that is under way from going on; whether there is something to close."""
+        """Close nothing yet, but let no start go on; whether there is something to close."""
         self._abandoned = True
+        if self._starting.acquire(timeout=_START_S):  # a program that is just being started is known afterwards
+            self._starting.release()
         return self._transport is not None
 
     def close(self) -> None:

@@ -12,6 +12,10 @@ from typing import Any, TypeVar
 
 import httpcore2
 
+from llmcli.cancel import Cancel, current_cancel
+
+_LOOK_EVERY_S = 0.1  # at whether a read is cancelled
+
 _T = TypeVar("_T")
 
 
@@ -92,6 +96,8 @@ class _Stream(httpcore2.NetworkStream):
             if left <= 0:
                 raise httpcore2.ReadTimeout("the response did not begin in time")
             timeout = left if timeout is None else min(timeout, left)
+        if cancel := current_cancel():
+            return _cancellable(self._stream, cancel, max_bytes, timeout)
         return self._stream.read(max_bytes, timeout)
 
     def start_tls(
@@ -101,6 +107,19 @@ class _Stream(httpcore2.NetworkStream):
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)
+
+
+def _cancellable(stream: httpcore2.NetworkStream, cancel: Cancel, max_bytes: int, timeout: float | None) -> bytes:
+    """Read in short waits, until `cancel` is set."""
+    until = None if timeout is None else time.monotonic() + timeout
+    while not cancel.is_set:
+        left = _LOOK_EVERY_S if until is None else min(_LOOK_EVERY_S, max(until - time.monotonic(), 0.001))
+        try:
+            return stream.read(max_bytes, left)
+        except httpcore2.ReadTimeout:
+            if until is not None and time.monotonic() >= until:
+                raise
+    raise httpcore2.ReadError("cancelled")
 
 
 def _addresses(host: str, port: int, timeout: float | None) -> list[str]:

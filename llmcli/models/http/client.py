@@ -1,6 +1,7 @@
 """Make the HTTP clients: proxy, certificates and connections as the settings and variables say."""
 
 import ssl
+from collections.abc import Callable
 
 import httpcore2
 import httpx2
@@ -17,9 +18,16 @@ def timeout(seconds: float) -> httpx2.Timeout:
     return httpx2.Timeout(seconds, connect=min(seconds, 10.0))
 
 
-def http_client(network: Network, url: str, transport: httpx2.BaseTransport | None = None) -> httpx2.Client:
+def http_client(
+    network: Network,
+    url: str,
+    transport: httpx2.BaseTransport | None = None,
+    *,
+    wrap: Callable[[httpx2.BaseTransport], httpx2.BaseTransport] | None = None,
+) -> httpx2.Client:
     """A client for what lives at `url`, with the proxy and the trust in force; `transport` stands in for the network.
 
+    `wrap` puts something around the transport to the network.
     Raises UserError or SettingsError where a proxy or a file of certificates cannot be used, or lacks a package.
     """
     proxy = network.proxy_to(url)
@@ -27,7 +35,8 @@ def http_client(network: Network, url: str, transport: httpx2.BaseTransport | No
         network.certificates()
         return httpx2.Client(transport=transport, trust_env=False)
     secure = url.startswith("https:") or bool(proxy and proxy.url.startswith("https:"))
-    return httpx2.Client(transport=_Transport(network, proxy, secure=secure), trust_env=False)
+    way: httpx2.BaseTransport = _Transport(network, proxy, secure=secure)
+    return httpx2.Client(transport=wrap(way) if wrap else way, trust_env=False)
 
 
 class _Transport(httpx2.BaseTransport):

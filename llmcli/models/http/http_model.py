@@ -14,6 +14,7 @@ import httpx2
 from llmcli import __version__
 from llmcli.errors import SettingsError
 from llmcli.messages import ModelSettings
+from llmcli.models import refuse_forbidden
 from llmcli.models.http.bounded import ERROR_BODY, read
 from llmcli.models.http.client import http_client, timeout
 from llmcli.models.http.network_errors import address_errors, network_errors
@@ -46,6 +47,8 @@ class HTTPModel(ProtocolModel):
         self, body: dict[str, Any], settings: ModelSettings, transport: httpx2.BaseTransport | None = None
     ) -> httpx2.Response:
         """See `ProtocolModel.send`."""
+        if transport is None and not getattr(self.endpoint.client, "is_offline", False):
+            refuse_forbidden(self.id)
         self.seconds = settings.timeout
         url, content = self.url(), json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
         granted = {"Authorization": "***"} if transport and self.signs else self.authorization(url, content)
@@ -54,7 +57,9 @@ class HTTPModel(ProtocolModel):
         headers |= {"accept-encoding": "gzip, deflate", **self.fixed_headers}
         for more in (granted, self.headers):  # the user's own headers win
             headers |= {name.lower(): value for name, value in more.items()}
-        client: httpx2.Client = self.client(partial(http_client, self.endpoint.network, url), transport)
+        client: httpx2.Client = self.client(
+            partial(http_client, self.endpoint.network, url, wrap=self.endpoint.wrap), transport
+        )
         with address_errors(self.id):
             request = client.build_request(
                 "POST", url, content=content, headers=headers, timeout=timeout(settings.timeout)

@@ -97,8 +97,17 @@ class ProtocolModel(Model):
         """
         if transport:
             return make(transport)
-        self._client = self._client or make(None)
+        if self._client is None:
+            self._client = make(self._foreign_transport())
         return self._client
+
+    def _foreign_transport(self) -> httpx2.BaseTransport | None:
+        """What sends through the ready-made client of the caller; None where there is none."""
+        if self.endpoint.client is None:
+            return None
+        from llmcli.models.http.foreign_client import transport_for
+
+        return transport_for(self.endpoint.client)
 
     def attached(self, file: Attachment) -> dict[str, Any] | None:
         """A file as this API wants it in a prompt; None where it takes no such file. Default: takes none."""

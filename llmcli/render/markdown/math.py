@@ -16,6 +16,7 @@ _PAIRS = {"\\(": "\\)", "\\[": "\\]", "$$": "$$"}
 _ESCAPED_TEXT = re.compile(r"\s*x?\s*", re.IGNORECASE)  # what `\[..\]` holds in a task list that was escaped
 _BLOCK = re.compile(r"(\$\$)(?!\$)|(\\\[)|\\begin\{(\w+\*?)\}")
 _AFTER = re.compile(r"\s*[.,;:]?\s*")  # what may follow a formula that stands on a line of its own
+_MARKS = re.compile(r"[-:|][-:|\s]*")  # the line below the head of a table
 _HIDDEN_BAR = "\ufdd0"  # a noncharacter of Unicode in the place of a `|` that ends no cell
 
 
@@ -87,11 +88,18 @@ def table_with_math(state: StateBlock, start: int, end: int, silent: bool) -> bo
     if start + 2 > end:
         return False
     marks = state.src[state.bMarks[start + 1] + state.tShift[start + 1] : state.eMarks[start + 1]]
-    if marks[:1] not in ("|", "-", ":") or "-" not in marks:
+    if not _MARKS.fullmatch(marks):
+        return False
+    if not _with_bars_hidden(state, start, start + 1, end, silent=True):
         return False
     last = start + 1
     while not silent and last + 1 < end and not state.isEmpty(last + 1):
         last += 1
+    return silent or _with_bars_hidden(state, start, last, end, silent=False)
+
+
+def _with_bars_hidden(state: StateBlock, start: int, last: int, end: int, *, silent: bool) -> bool:
+    """What the library's rule says where the lines up to the `last` one have no bar inside a formula."""
     source = state.src
     begin, stop = state.bMarks[start], state.eMarks[last]
     rows = source[begin:stop]
