@@ -23,6 +23,7 @@ from llmcli.errors import NetworkError, ProviderError
 from llmcli.models.http.bounded import DOCUMENT, ERROR_BODY, decoded
 from llmcli.models.http.network_errors import network_errors
 from llmcli.models.http.provider_errors import error_details, provider_error
+from llmcli.secrets import shortened
 
 # An event's name and its decoded JSON object. Two names are ours: DONE for `data: [DONE]` (its object is empty), BODY
 # for a whole JSON document where a stream was asked for, which some gateways send.
@@ -74,7 +75,9 @@ def _document(who: str, content: bytes) -> list[dict[str, Any]]:
     if parts and all(isinstance(part, dict) for part in parts):
         return parts
     if content.lstrip(_BLANK)[:1] == b"<":
-        raise no_reply(who, f"a web page instead of a reply: {' '.join(error_details(body)[0].split())[:200]}")
+        raise no_reply(
+            who, f"a web page instead of a reply: {shortened(' '.join(error_details(body)[0].split()), 200)}"
+        )
     raise no_reply(who, "JSON that is no reply")
 
 
