@@ -38,13 +38,13 @@ class Spent:
 
     @property
     def cost(self) -> str:
-        """For the person: whether it is an estimate, and what it lacks."""
+        """The cost as text, marked as an estimate and as incomplete where it is."""
         words = cost_in_words(self.usd, told=self.told)
         return f"{words} + unknown" if self.unpriced and self.usd else words
 
 
 def spent(conversation: Conversation, model: str | None = None) -> Spent:
-    """What one `provider:model` has used, or all together."""
+    """The usage of one `provider:model`, or of all."""
     found = Spent(Usage())
     for name, usage in conversation.replies:
         if model in (None, name):
@@ -66,7 +66,7 @@ def bar(session: Session) -> str:
 
 
 def _tokens(session: Session) -> str:
-    """What the last request and its reply came to: the next request begins with them."""
+    """The tokens of the last request and its reply, with which the next request begins."""
     messages = session.conversation.messages
     used = None
     if not messages:
@@ -83,5 +83,5 @@ def _tokens(session: Session) -> str:
 
 
 def _rounded(count: int) -> str:
-    """1,050,000 is 1.05M; the next one is so far away that more digits tell nothing."""
+    """Format a number of tokens briefly: 1,050,000 is 1.05M."""
     return f"{count / 1e6:.3g}M" if count >= 1_000_000 else f"{count / 1e3:.3g}k" if count >= 1000 else str(count)

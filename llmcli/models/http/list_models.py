@@ -46,7 +46,7 @@ class _Shape:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-# OpenAI itself tells no window; OpenRouter and Together, Groq and Vercel, Mistral, vLLM do, each under its own name.
+# OpenAI sends no window; OpenRouter and Together, Groq and Vercel, Mistral, vLLM do, each under its own name.
 _OPENAI = _Shape("/models", "data", "id", ("context_length", "context_window", "max_context_length", "max_model_len"))
 _SHAPES = {
     "openai": _OPENAI,
@@ -148,7 +148,7 @@ def _page(who: str, shape: _Shape, content: bytes, key: str | None) -> tuple[lis
     following = page.get(shape.next_page[0]) if shape.next_page and page.get("has_more") is not False else None
     entries = page.get(shape.entries)
     if entries is None and (shape.entries in page or following):
-        entries = []  # Ollama without any model says null; Google leaves an empty list out
+        entries = []  # Ollama without any model sends null; Google leaves an empty list out
     if (
         not isinstance(entries, list)
         or not isinstance(following, str | None)
