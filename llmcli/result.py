@@ -179,7 +179,7 @@ class Result:
         }
 
     def _clean(self, text: str | None) -> str | None:
-        """Everything a provider says besides the reply itself may echo a key."""
+        """Redact a text of the provider outside the reply: it may echo a key."""
         return None if text is None else self.secrets.redact(text)
 
 
