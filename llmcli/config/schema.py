@@ -47,7 +47,7 @@ def _command_line(value: object) -> object:
     return value
 
 
-_Command = Annotated[str, BeforeValidator(_command_line)]
+_KeyCommand = Annotated[str, BeforeValidator(_command_line)]
 _Texts = Annotated[tuple[str, ...], BeforeValidator(_one_or_more)]
 _OF_NAME: dict[str, Any] = {"fallback_on": Annotated[tuple[int | str, ...], BeforeValidator(_words)]}
 
@@ -94,7 +94,7 @@ class ProviderSettings(_Strict):
     protocol: Literal["openai", "openai-responses", "anthropic", "gemini", "cohere"] | None = None
     base_url: str | None = None
     key_env: _Texts | None = None
-    key_command: _Command | None = None
+    key_command: _KeyCommand | None = None
     proxy: str | None = None
     ca_file: str | None = None
     client_cert: str | None = None
@@ -124,7 +124,7 @@ class ServerSettings(_Strict):
     env: dict[str, str] | None = None
     headers: dict[str, str] | None = None
     key_env: str | None = None
-    key_command: _Command | None = None
+    key_command: _KeyCommand | None = None
     allow: _Texts | None = None
     deny: _Texts | None = None
     trusted: bool | None = None
