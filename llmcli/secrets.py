@@ -1,4 +1,4 @@
-"""Redact secrets in every text that leaves the process."""
+"""Redact secrets in every text that llmcli outputs, and recognise text that looks like an API key."""
 
 from __future__ import annotations
 

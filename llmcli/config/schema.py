@@ -113,13 +113,13 @@ class ProviderSettings(_Strict):
 
 _Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 _Seconds = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
-_Command = Annotated[tuple[str, ...], Field(min_length=1)]
+_Argv = Annotated[tuple[str, ...], Field(min_length=1)]
 
 
 class ServerSettings(_Strict):
     """A tool server; see `llmcli.tools.servers.ServerEntry` for the fields."""
 
-    command: _Command | None = None
+    command: _Argv | None = None
     url: str | None = None
     env: dict[str, str] | None = None
     headers: dict[str, str] | None = None
@@ -134,7 +134,7 @@ class ServerSettings(_Strict):
 class ToolSettings(_Strict):
     """An own command that models may call; see `llmcli.tools.command.CommandTool`."""
 
-    command: _Command
+    command: _Argv
     description: str
     parameters: str | dict[str, Any] | None = None
     env: dict[str, str] | None = None

@@ -1,4 +1,4 @@
-"""One reply while it arrives: a protocol puts pieces in, and gets the events to pass on."""
+"""Build the events of one reply from the pieces that a protocol reads."""
 
 from __future__ import annotations
 
