@@ -1,4 +1,4 @@
-"""One prompt out of words, files and stdin, each exactly as it came."""
+"""Join the prompt from command-line words, files and stdin, each unchanged."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from llmcli.errors import UserError
 __all__ = ["Stdin", "fenced", "read_bytes", "read_prompt", "read_text"]
 
 _MOST = 256 * 1024 * 1024  # bytes of a file
-_SILENCE_S = 2.0  # before a person is told what is being waited for (cli.md, section 3)
+_SILENCE_S = 2.0  # seconds of silence before stderr says that llmcli reads stdin
 
 
 class Stdin:
@@ -44,7 +44,7 @@ class Stdin:
 
     @property
     def is_terminal(self) -> bool:
-        """Whether a person sits in front of it."""
+        """Whether stdin is a terminal."""
         return sys.stdin is not None and sys.stdin.isatty()
 
     @property

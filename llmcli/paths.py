@@ -1,4 +1,4 @@
-"""Where our own files live: below LLMCLI_HOME, else where the platform wants them. All of them are private."""
+"""Paths of llmcli's own files: below LLMCLI_HOME, else in the platform's folders. All files are private."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def read_file(path: Path, most: int = FILE_LIMIT) -> tuple[bytes, int]:
 
 
 def private_file(kind: Literal["data", "state"], name: str, environ: Mapping[str, str] = os.environ) -> Path:
-    """The path of a file that is there now: nobody but its owner can read it or look into its folder.
+    """Create a file if it is missing, and return its path: only its owner can read it and list its folder.
 
     Whatever the umask. Raises OSError where it cannot be made.
     """
@@ -68,7 +68,7 @@ def state_path(name: str, environ: Mapping[str, str] = os.environ) -> Path:
 
 
 def _folder(kind: Literal["data", "state"], environ: Mapping[str, str]) -> Path:
-    # A folder of our own below LLMCLI_HOME: that one may be anybody's, and is not ours to close to others.
+    # A folder of our own below LLMCLI_HOME: other programs may use LLMCLI_HOME, so its mode must not change.
     if home := environ.get("LLMCLI_HOME"):
         return Path(os.path.expanduser(home)) / kind
     from platformdirs import user_data_path, user_state_path

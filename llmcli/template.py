@@ -1,4 +1,4 @@
-"""Prompt files: Markdown with settings in TOML between `+++` lines, and places such as `{{input}}` in its text."""
+"""Prompt files: Markdown with TOML settings between `+++` lines, and placeholders such as `{{input}}` in its text."""
 
 from __future__ import annotations
 

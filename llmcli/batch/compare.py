@@ -48,7 +48,7 @@ class _Running:
 
     def __getattr__(self, name: str) -> Any:
         if name in ("messages", "replies") and not self._begun:
-            return []  # what the thread has added by now is new to whoever begins to pull
+            return []  # the thread may have added some; the consumer must see them as new
         return getattr(self._conversation, name)
 
     def _pull(self, prompt: UserPromptPart, repairs: int) -> None:

@@ -1,4 +1,4 @@
-"""The llmcli command: its table of commands, the default command, and the one place where errors become exit codes."""
+"""The llmcli command: the table of commands, the default command, and the mapping of errors to exit codes."""
 
 import os
 import sys

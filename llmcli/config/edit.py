@@ -1,4 +1,4 @@
-"""Edit the settings file in the person's editor, on a copy that is checked before it takes its place."""
+"""Edit a copy of the settings file in the user's editor, validate it, and replace the file."""
 
 from __future__ import annotations
 

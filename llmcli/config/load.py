@@ -66,7 +66,7 @@ class Config:
         return word.replace(",", "\\,")
 
     def model_name(self, environ: Mapping[str, str]) -> tuple[str, str | None]:
-        """The model as it was asked for, and a line for the person where nobody chose it.
+        """The model as the user wrote it, and a line for stderr if llmcli chose the model itself.
 
         Without a choice it is the default model of the first provider that has a key, or another login.
         Raises SettingsError where there is none.

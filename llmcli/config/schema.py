@@ -47,7 +47,7 @@ def _command_line(value: object) -> object:
     return value
 
 
-_Command = Annotated[str, BeforeValidator(_command_line)]
+_KeyCommand = Annotated[str, BeforeValidator(_command_line)]
 _Texts = Annotated[tuple[str, ...], BeforeValidator(_one_or_more)]
 _OF_NAME: dict[str, Any] = {"fallback_on": Annotated[tuple[int | str, ...], BeforeValidator(_words)]}
 
@@ -94,7 +94,7 @@ class ProviderSettings(_Strict):
     protocol: Literal["openai", "openai-responses", "anthropic", "gemini", "cohere"] | None = None
     base_url: str | None = None
     key_env: _Texts | None = None
-    key_command: _Command | None = None
+    key_command: _KeyCommand | None = None
     proxy: str | None = None
     ca_file: str | None = None
     client_cert: str | None = None
@@ -113,18 +113,18 @@ class ProviderSettings(_Strict):
 
 _Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 _Seconds = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
-_Command = Annotated[tuple[str, ...], Field(min_length=1)]
+_Argv = Annotated[tuple[str, ...], Field(min_length=1)]
 
 
 class ServerSettings(_Strict):
     """A tool server; see `llmcli.tools.servers.ServerEntry` for the fields."""
 
-    command: _Command | None = None
+    command: _Argv | None = None
     url: str | None = None
     env: dict[str, str] | None = None
     headers: dict[str, str] | None = None
     key_env: str | None = None
-    key_command: _Command | None = None
+    key_command: _KeyCommand | None = None
     allow: _Texts | None = None
     deny: _Texts | None = None
     trusted: bool | None = None
@@ -134,7 +134,7 @@ class ServerSettings(_Strict):
 class ToolSettings(_Strict):
     """An own command that models may call; see `llmcli.tools.command.CommandTool`."""
 
-    command: _Command
+    command: _Argv
     description: str
     parameters: str | dict[str, Any] | None = None
     env: dict[str, str] | None = None

@@ -1,4 +1,4 @@
-"""Change the settings file: keep comments and order, check before writing, write it whole or not at all."""
+"""Change values in the settings file: keep comments and order, validate first, write atomically."""
 
 from __future__ import annotations
 

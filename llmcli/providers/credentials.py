@@ -1,4 +1,4 @@
-"""Which address and which key are in force for a provider; found out before any network, and never shown.
+"""Find the key of a provider before anything is sent; the key is never logged or shown.
 
 A key is the first of: --api-key-file, the provider's variables in their order, its key_command, the file of keys.
 """

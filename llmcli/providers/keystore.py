@@ -1,4 +1,4 @@
-"""The file of keys, beside the settings: private, written whole or not at all, one key for each provider."""
+"""Read and write keys.json, the private file with one API key for each provider."""
 
 from __future__ import annotations
 
@@ -51,12 +51,12 @@ def read_keys(path: Path) -> dict[str, str]:
 
 @contextmanager
 def changing_keys(path: Path) -> Iterator[dict[str, str]]:
-    """The keys, to be changed here; in the end they take the place of the file, readable by its owner alone.
+    """Yield the keys; on exit write them atomically, with mode 0600, under a lock.
 
-    Its folder too, where it is new. Whoever else changes them meanwhile has to wait (not on Windows). Raises
+    A new folder is private too. Other processes wait for the lock (not on Windows). Raises
     SettingsError where the keys cannot be read or written; the old file is then as it was.
     """
-    path = Path(os.path.realpath(path))  # it may be a link into somebody's collection of settings
+    path = Path(os.path.realpath(path))  # it may be a symbolic link into a repository of settings
     try:
         if not path.parent.is_dir():
             path.parent.mkdir(parents=True)

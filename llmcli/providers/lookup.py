@@ -10,7 +10,7 @@ from llmcli.errors import UserError
 from llmcli.providers.table import PROVIDERS, REPLAY, Provider
 from llmcli.spelling import did_you_mean, find_close
 
-# Bare names that need no prefix (the reference documents' rule); anything else is asked to name its provider.
+# Bare names that need no prefix; any other bare name is an error that asks for the provider.
 _BARE_NAMES = {"gpt": "openai", "o1": "openai", "o3": "openai", "claude": "anthropic", "gemini": "google-gla"}
 
 BARE_STARTS = tuple(_BARE_NAMES)
@@ -33,7 +33,7 @@ _FORCED = {"-chat": "openai", "-responses": "openai-responses"}
 _FAMILIES = ("claude", "sonnet", "haiku", "opus", "flash", "gemini", "grok", "llama", "qwen", "command")
 
 
-# Providers that are no more, and what to say of them.
+# Providers that no longer exist, and the message for each.
 _GONE = {"github": "GitHub Models was retired on 2026-07-30"}
 
 

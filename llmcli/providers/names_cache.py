@@ -1,4 +1,4 @@
-"""Names of models kept for completion: those of the price list, and what providers listed when they were asked."""
+"""A cache of model names for shell completion: those of the price list and of `llmcli models PROVIDER --live`."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ class Network:
     proxy_from: str = "--proxy"
     """The option or setting that named the proxy."""
     ca_file: str | None = None
-    """A file of certificates to trust besides the system's."""
+    """A file of certificates to trust in addition to the system's."""
     ca_file_from: str = "--ca-file"
     """The option or setting that named the file."""
     client_cert: str | None = None
