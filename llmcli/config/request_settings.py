@@ -51,7 +51,7 @@ class RequestSettings:
     )
     file: Sequence[str] = given(
         (),
-        "Text file, folder, glob or URL to put before the prompt. - is stdin. Repeatable.",
+        "Text file, folder, glob or URL to send. It goes before the prompt. - is stdin. Repeatable.",
         "--file",
         "-f",
         section="Prompt",
