@@ -1,4 +1,4 @@
-"""llmcli: talk to many LLM providers from the command line. Public names are imported on demand."""
+"""llmcli: send prompts to many LLM providers, from the command line or from Python; the public names of the package."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -142,7 +142,7 @@ __all__ = ["__version__", *_HOMES]
 
 
 def __getattr__(name: str) -> object:
-    """Import a public name from its home module the first time somebody asks for it (PEP 562)."""
+    """Import a public name from its home module at its first use (PEP 562)."""
     if name in _HOMES:
         return vars(import_module(_HOMES[name]))[name]
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

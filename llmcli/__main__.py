@@ -1,4 +1,4 @@
-"""The process: how it starts and ends at once, and that from the first moment Ctrl-C means exit code 130."""
+"""Start and end the process: handle signals before anything is imported, run the command line, exit without delay."""
 
 import atexit
 import gc
@@ -6,7 +6,7 @@ import os
 import sys
 from contextlib import suppress
 
-_FLUSH_S = 2.0  # seconds for what is left in the buffers, once a signal has ended the process
+_FLUSH_S = 2.0  # seconds to flush the output buffers after a signal
 
 
 def main() -> None:
@@ -26,6 +26,7 @@ def _version() -> int:
     from llmcli import __version__
 
     if sys.stdout is None:  # closed by who started us
+        sys.stderr.write("error: stdout is closed\n")
         return 1
     try:
         sys.stdout.write(f"llmcli {__version__}\n")
@@ -36,7 +37,7 @@ def _version() -> int:
 
 
 def _command() -> int:
-    # Imports make tens of thousands of objects that all stay: to look through them again and again is a tenth of them.
+    # A higher threshold of the garbage collector: collecting during imports costs 10 % of the start-up time.
     gc.set_threshold(50_000)
     from llmcli.signals import catch_signals
 
@@ -50,7 +51,7 @@ def _leave(code: int) -> None:
     """End the process as `sys.exit` does, but do not take the modules apart, which takes as long as a short reply."""
     import signal
 
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # there is nothing left that could be interrupted in order
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # a further signal must not interrupt the exit
         signum = vars(signal).get(name)
         if signum and signal.getsignal(signum) is not signal.SIG_IGN:
             signal.signal(signum, lambda signum, _: os._exit(128 + signum))
@@ -62,7 +63,7 @@ def _leave(code: int) -> None:
         timer.daemon = True
         timer.start()
     for stream in filter(None, (sys.stdout, sys.stderr)):
-        with suppress(OSError, ValueError):  # the reader has left, which has been said by now, or cannot be said
+        with suppress(OSError, ValueError):  # the reader closed the pipe; that was reported before
             stream.flush()
     os._exit(code)
 

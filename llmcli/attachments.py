@@ -1,4 +1,4 @@
-"""Files that go beside a prompt: images, PDF and audio. What they are is told by their first bytes, not their names."""
+"""Read attachments of a prompt: images, PDF and audio, recognised by their first bytes and not by their names."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def read_attachments(names: Sequence[str], option: str, stdin: Stdin) -> tuple[A
 
 def _linked(url: str) -> Attachment:
     path = urlsplit(url).path
-    kind, _ = mimetypes.guess_type(path)  # nobody has looked at it: without an ending it is taken for a photo
+    kind, _ = mimetypes.guess_type(path)  # llmcli does not fetch it: a URL without a file extension counts as a photo
     return Attachment(path.rpartition("/")[2] or url, kind or "image/jpeg", url=url)
 
 

@@ -23,7 +23,7 @@ def read_bounded(read: Callable[[int], bytes], name: str, most: int = MOST) -> b
     while piece := read(_PIECE):
         size += len(piece)
         if size > most:
-            raise UserError(f"{name} has more than {most // 1024 // 1024} MiB", hint="send a part of it")
+            raise UserError(f"{name} holds more than {most // 1024 // 1024} MiB", hint="send a part of it")
         pieces.append(piece)
     return b"".join(pieces)
 

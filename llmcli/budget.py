@@ -1,4 +1,4 @@
-"""What a person allows to be spent: checked before a request, and while the reply arrives."""
+"""Enforce limits of requests, tokens and USD: before a request, and while its reply arrives."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ __all__ = ["Budget", "Meter", "Price", "no_price", "size_of"]
 Price = Callable[[str, Usage], float | None]
 """USD for the usage of a model (`provider:model`); None where no price is known."""
 
-# Nobody has counted what has just been typed, or is just arriving. A token is about four bytes of UTF-8; over any
-# longer text it is hardly ever more than eight, so that what is past this is past a limit for sure.
+# The provider has not counted a new prompt, or text that is arriving. A token is about four bytes of UTF-8; in any
+# longer text it is hardly ever more than eight: text beyond eight bytes a token certainly exceeds a limit.
 _BYTES_PER_TOKEN, _MOST_BYTES_PER_TOKEN = 4, 8
-_WORDS = (TextDelta, ThinkingDelta)  # not as a union, which would be made anew for every piece
+_WORDS = (TextDelta, ThinkingDelta)  # a tuple: Python would build a union again for every piece
 _LOOK_EVERY = 512  # bytes of a reply between two estimates
-_FEW_TOKENS = 256  # with no more room than this, every event is looked at
+_FEW_TOKENS = 256  # with fewer tokens left than this, every event is checked
 _BROKEN_OFF = ("error", "interrupted", "limit", "incomplete")  # the last counts may be older than the last words
 
 
 def no_price(model: str, usage: Usage) -> None:
-    """The price where nobody asks for one."""
+    """A price function for callers that need no cost: it returns None."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Budget:
     allow_unknown_cost: bool = False
 
     def meter(self, spent: Usage, cost: float, models: Sequence[str], price: Price, size: int) -> Meter:
-        """What watches over the next reply, after `spent` and `cost` so far; the prompt has `size` bytes.
+        """A Meter for the next reply, after `spent` and `cost` (USD) so far; the prompt has `size` bytes.
 
         Any of the `models` may answer. Raises UsageLimitExceeded where the request alone would be too much, UserError
         where its price is not known.
@@ -68,7 +68,7 @@ class Budget:
 
 
 class Meter:
-    """Follows one reply: `see` takes each event after it was passed on, `used` says what the whole came to."""
+    """Count one reply: `see` takes each event after it was passed on, `used` returns the usage of the whole reply."""
 
     def __init__(self, limits: Budget, spent: Usage, cost: float, price: Price, size: int) -> None:
         self._limits, self._spent, self._cost, self._price = limits, spent, cost, price
@@ -81,7 +81,7 @@ class Meter:
         self._told = Usage(1)
 
     def check_before(self, model: str) -> None:
-        """Raise UsageLimitExceeded, or UserError, where `model` must not be asked at all."""
+        """Raise UsageLimitExceeded, or UserError, if no request may be sent to `model`."""
         priced = self._limits.max_cost is not None and not self._limits.allow_unknown_cost
         if priced and self._price(model, self._estimate(_BYTES_PER_TOKEN)) is None:
             hint = "name another model, or add --allow-unknown-cost"
@@ -96,7 +96,7 @@ class Meter:
             raise UsageLimitExceeded(f"{error.message}; nothing was sent", hint=hint) from None
 
     def see(self, event: StreamEvent) -> None:
-        """Raise UsageLimitExceeded when the reply is too much by now."""
+        """Raise UsageLimitExceeded as soon as the reply exceeds a limit."""
         if isinstance(event, _WORDS):
             self._arrived(event.text)
         elif isinstance(event, ToolCall):
@@ -111,7 +111,7 @@ class Meter:
             self._model = event.served_by
 
     def _room(self) -> float:
-        """How many tokens the reply may still have, by the limits of tokens."""
+        """The number of tokens that the limits leave for the rest of the reply."""
         used, limits = self._spent + self._estimate(_MOST_BYTES_PER_TOKEN), self._usage_limits
         return min(
             math.inf if most is None else most - (count or 0)
@@ -122,7 +122,7 @@ class Meter:
         )
 
     def used(self, response: ModelResponse) -> Usage:
-        """The usage of the reply that is over: as told, and an estimate where nobody counted all of it."""
+        """The usage of a finished reply: the provider's counts, and an estimate for text that it did not count."""
         told = response.usage
         broken = response.finish_reason in _BROKEN_OFF and self._untold_size
         return self._estimate(_BYTES_PER_TOKEN) if broken or not told.is_whole else told
@@ -156,7 +156,7 @@ class Meter:
             raise UsageLimitExceeded(f"Exceeded the max_cost of ${most:g} (about ${self._cost + cost:.6f})")
 
     def _estimate(self, bytes_per_token: int) -> Usage:
-        """The reply's usage so far: what was told, and what the bytes amount to that nobody has counted."""
+        """The reply's usage so far: the provider's counts, and an estimate for the bytes that came after them."""
         told = self._told
         if told.is_whole and not self._untold_size:
             return told

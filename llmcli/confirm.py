@@ -1,4 +1,4 @@
-"""Ask a person a question that is answered with yes or no, on the controlling terminal."""
+"""Ask the user a yes-or-no question on the controlling terminal."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["confirm"]
 
 
 def confirm(question: str, settings: Settings, console: Console) -> bool | None:
-    """Whether the person agrees; None where there is nobody to ask.
+    """Whether the user agrees; None if the process has no terminal to ask on.
 
     --yes agrees without a question, --no-input asks nothing. The question is on stderr, the answer comes from the
     controlling terminal, so that stdin and stdout stay free. Only `y` and `yes` agree. Keys that were pressed before

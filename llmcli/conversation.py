@@ -1,4 +1,4 @@
-"""A conversation with one model: what was said, what it cost, and partial replies kept when one breaks off."""
+"""A conversation with one model: messages, usage and cost; a partial reply is kept when the request fails."""
 
 from __future__ import annotations
 
@@ -52,9 +52,9 @@ def _begun(model: Model, events: Iterable[StreamEvent]) -> Generator[StreamEvent
 class Conversation:
     """Messages and usage so far; `send` adds to both, also when the reply is cut short.
 
-    `replies` are who answered and what it took, one for each request; they stay when messages are taken back. What the
-    provider did not tell is estimated in them, but not in `messages`.
-    `limits` are watched over; `price` is asked for USD only where they, or somebody else, want to know.
+    `replies` holds (model ID, usage) for each request, and survives `undo`. Estimates for tokens that the
+    provider did not count go into `replies` only, not into `messages`.
+    `limits` are enforced; `price` is called only when a limit or an output needs USD.
     The model may call the `tools`; `approve` decides on each call (None: all run), and one prompt takes at most
     `max_steps` requests.
     """
@@ -159,7 +159,7 @@ class Conversation:
             reason = "error"
             raise
         finally:
-            if partial.served_by:  # else nobody has begun to answer
+            if partial.served_by:  # else no provider has begun to reply
                 response = partial.response(reason)
                 self.messages += [request, response] if request else [response]
                 self.replies.append((partial.served_by, meter.used(response)))
@@ -197,7 +197,7 @@ class Conversation:
         return found if isinstance(found, Fault) else None
 
     def _meter(self, messages: list[ModelMessage]) -> Meter:
-        """What watches over the reply. Raises UsageLimitExceeded and UserError where it must not be asked for."""
+        """The Meter of the next reply. Raises UsageLimitExceeded and UserError if the request may not be sent."""
         spent = self.cost() if self.limits.max_cost is not None else None
         models = [model.id for model in self.model.members]
         return self.limits.meter(self.usage, spent or 0.0, models, self.price, size_of(messages))

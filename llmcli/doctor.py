@@ -1,4 +1,4 @@
-"""Examine what a prompt would be sent to, with which key, settings and price, and where each comes from."""
+"""Find where a prompt would be sent, with which key, settings and price, and the source of each."""
 
 from __future__ import annotations
 

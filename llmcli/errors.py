@@ -1,22 +1,22 @@
-"""Everything that can go wrong, as one tree; each class owns its exit code, each error its kind and hint.
+"""The exception classes of llmcli, as one tree; each class owns its exit code, each error its kind and hint.
 
-LlmcliError                 1    a fault of ours, and the root
+LlmcliError                 1    the root; raised itself only for a bug of llmcli or an output that fails
 ├── UserError               2    wrong use: an option, a name, a file
 ├── SettingsError           3    settings or credentials are missing or broken
-├── ProviderError           4    the provider refused, or answered something that is no reply
+├── ProviderError           4    the provider refused the request, or its response is not a reply
 │   ├── AuthenticationError 3    the provider refused the credentials
-│   ├── OverloadedError     5    overloaded or rate limited: worth another try later
-│   ├── NetworkError        6    name, connection, TLS, proxy, time-out, cut
-│   └── FallbackExceptionGroup   every model of a chain failed: it holds their errors, and ends as the last one
-├── IncompleteReply         7    the reply is not whole
-├── UsageLimitExceeded      8    a limit of the person's own was reached
-├── ReplyMismatch           9    the reply is not what was asked for
+│   ├── OverloadedError     5    the provider is overloaded or limits the rate: retry later
+│   ├── NetworkError        6    name, connection, TLS, proxy, timeout, broken connection
+│   └── FallbackExceptionGroup   every model of a chain failed; has the exit code of the last one
+├── IncompleteReply         7    the reply is truncated or withheld
+├── UsageLimitExceeded      8    a usage or cost limit was exceeded
+├── ReplyMismatch           9    the reply does not fit the schema, or has no code block
 ├── ToolServerError         6    a tool server does not answer, or breaks the protocol
-├── ToolDeclined            11   a tool call that was not allowed kept the prompt from being answered
+├── ToolDeclined            11   a tool call that was not allowed kept the prompt from a reply
 ├── Interrupted             130  Ctrl-C; 143 for SIGTERM, 129 for SIGHUP
-└── ClosedPipe              141  the reader of stdout has left
+└── ClosedPipe              141  the reader of stdout closed the pipe
 
-Stopped is no error of ours: it is the KeyboardInterrupt that any of these signals raises.
+Stopped is not an LlmcliError: it is the KeyboardInterrupt that SIGTERM and SIGHUP raise.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ __all__ = [
 
 
 class LlmcliError(RuntimeError):
-    """What went wrong in one line, and in `hint` what to do about it (may be None)."""
+    """An error with one line that says what failed, and a `hint` that names one thing to do (may be None)."""
 
     exit_code = 1
     kind = "internal"
@@ -63,7 +63,7 @@ class LlmcliError(RuntimeError):
         self.hint = hint
         self.kind = kind or self.kind
         self.reason = reason
-        """What tells errors of one kind apart, for the table of hints; not shown."""
+        """Distinguishes errors of one kind in the table of hints; never shown."""
         self.status: int | None = None
 
 
@@ -100,14 +100,14 @@ class IncompleteReply(LlmcliError):
 
 
 class UsageLimitExceeded(LlmcliError):
-    """A limit that the person set was reached; what arrived has been passed on."""
+    """A usage or cost limit was exceeded; the text that arrived has been passed on."""
 
     exit_code = 8
     kind = "limit"
 
 
 class ReplyMismatch(LlmcliError):
-    """The reply is whole, but not what was asked for."""
+    """The reply is whole, but does not have the form that the options require."""
 
     exit_code = 9
     kind = "mismatch"
@@ -159,7 +159,7 @@ class Interrupted(LlmcliError):
 
 
 class ClosedPipe(LlmcliError):
-    """The reader of stdout has left: nothing more to say, and nobody to say it to."""
+    """The reader of stdout closed the pipe: the command ends without a message."""
 
     exit_code = 141
     kind = "closed_pipe"
@@ -189,7 +189,7 @@ class ModelHTTPError(LlmcliError):
 
 
 class ProviderError(ModelHTTPError):
-    """The provider did not give a reply; raised by every model, whatever the wire did.
+    """The provider did not give a reply; every model raises this class for every failure of the provider or network.
 
     `status` is the HTTP status or its equivalent inside a stream (None: not told), `retry_after` the seconds to
     wait (None: not told), `request_id` what to quote to the provider's support, `model` who failed, `body` what the
@@ -216,7 +216,7 @@ class ProviderError(ModelHTTPError):
 
     @property
     def is_passing(self) -> bool:
-        """Whether the same request may succeed in a moment."""
+        """Whether a retry of the same request may succeed soon."""
         return False
 
 
@@ -247,7 +247,7 @@ class NetworkError(ProviderError):
 
     @property
     def is_passing(self) -> bool:
-        """See `ProviderError.is_passing`: not a time-out, which has cost enough time, nor what is no connection's."""
+        """See `ProviderError.is_passing`: only kind "network"; never timeout, TLS, proxy or stream."""
         return self.kind == "network" and self.may_pass
 
 
@@ -284,7 +284,7 @@ PROVIDER_KINDS = (
 
 
 def causes_of(error: BaseException | None) -> Iterator[BaseException]:
-    """The error, and what stands behind it, one after the other."""
+    """Yield the error, then its cause or context, and so on."""
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__

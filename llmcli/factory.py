@@ -1,4 +1,4 @@
-"""Build a Conversation from settings, and validate what the person gave."""
+"""Build a Conversation from settings and validate user input."""
 
 from __future__ import annotations
 
@@ -250,7 +250,7 @@ def _found(config: Config, name: str, key: str | None, console: Console) -> Foun
 
 
 def limits_of(config: Config) -> Budget:
-    """The limits that were set: what nobody set stays without a limit, as soon as any of them is."""
+    """The limits that were set. Once any limit is set, the others are unlimited; without any, 50 requests."""
     one = config.settings
     limits = (one.request_limit, one.request_tokens_limit, one.response_tokens_limit, one.total_tokens_limit)
     usage = UsageLimits(*limits) if any(limit is not None for limit in limits) else None

@@ -1,4 +1,4 @@
-"""One prompt out of words, files and stdin, each exactly as it came."""
+"""Join the prompt from command-line words, files and stdin, each unchanged."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["WAITING", "Stdin", "decoded", "fenced", "read_bytes", "read_prompt",
 WAITING = "waiting for stdin, which is open and silent; add </dev/null if nothing shall come from it"
 """What is said when stdin stays silent."""
 
-_SILENCE_S = 2.0  # before a person is told what is being waited for (cli.md, section 3)
+_SILENCE_S = 2.0  # seconds of silence before stderr says that llmcli reads stdin
 
 
 class Stdin:
@@ -47,7 +47,7 @@ class Stdin:
 
     @property
     def is_terminal(self) -> bool:
-        """Whether a person sits in front of it."""
+        """Whether stdin is a terminal."""
         return sys.stdin is not None and sys.stdin.isatty()
 
     @property

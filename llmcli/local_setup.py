@@ -1,4 +1,4 @@
-"""Fetch the small local model with a progress bar, and offer to do so where a prompt needs it."""
+"""Download the small local model with a progress bar, also when a prompt needs it and the user agrees."""
 
 from __future__ import annotations
 

@@ -1,18 +1,50 @@
-"""Where our own files live: below LLMCLI_HOME, else where the platform wants them. All of them are private."""
+"""Paths of llmcli's own files: below LLMCLI_HOME, else in the platform's folders. All files are private."""
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
-__all__ = ["config_folder", "data_folder", "data_path", "private_file", "replace_file", "state_path"]
+__all__ = [
+    "FILE_LIMIT",
+    "config_folder",
+    "data_folder",
+    "data_path",
+    "private_file",
+    "read_file",
+    "replace_file",
+    "state_path",
+]
+
+FILE_LIMIT = 16 * 1024 * 1024
+"""Bytes of a settings file, a file of keys or another file of our own; more is an error."""
+
+
+def read_file(path: Path, most: int = FILE_LIMIT) -> tuple[bytes, int]:
+    """The content of a file of at most `most` bytes, and its mode. Raises OSError, also for a pipe or an endless file.
+
+    A named pipe would be waited for without end.
+    """
+    number = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
+    with open(number, "rb") as file:
+        mode = os.fstat(number).st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        if not (stat.S_ISREG(mode) or stat.S_ISCHR(mode)):
+            raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise OSError(errno.EFBIG, f"it holds more than {most / 1024 / 1024:g} MiB", str(path))
+    return content, mode
 
 
 def private_file(kind: Literal["data", "state"], name: str, environ: Mapping[str, str] = os.environ) -> Path:
-    """The path of a file that is there now: nobody but its owner can read it or look into its folder.
+    """Create a file if it is missing, and return its path: only its owner can read it and list its folder.
 
     Whatever the umask. Raises OSError where it cannot be made.
     """
@@ -36,7 +68,7 @@ def state_path(name: str, environ: Mapping[str, str] = os.environ) -> Path:
 
 
 def _folder(kind: Literal["data", "state"], environ: Mapping[str, str]) -> Path:
-    # A folder of our own below LLMCLI_HOME: that one may be anybody's, and is not ours to close to others.
+    # A folder of our own below LLMCLI_HOME: other programs may use LLMCLI_HOME, so its mode must not change.
     if home := environ.get("LLMCLI_HOME"):
         return Path(os.path.expanduser(home)) / kind
     from platformdirs import user_data_path, user_state_path

@@ -1,4 +1,4 @@
-"""Read the prompt file of --template, after the permission that one of a repository needs."""
+"""Read the prompt file of --template; one that came with a repository needs the user's permission."""
 
 from __future__ import annotations
 

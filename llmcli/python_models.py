@@ -1,4 +1,4 @@
-"""Models and providers by class name, as functions: each makes a model, or the endpoint that a model is reached at."""
+"""Functions named like classes of PydanticAI: each makes a model, or the endpoint of a provider."""
 
 # The functions are named as the classes of PydanticAI whose place they take.
 # ruff: noqa: N802

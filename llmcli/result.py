@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from llmcli import __version__
 from llmcli.calls import Calls
-from llmcli.errors import FallbackExceptionGroup, Interrupted, LlmcliError, ProviderError
+from llmcli.errors import FallbackExceptionGroup, IncompleteReply, Interrupted, LlmcliError, ProviderError
 from llmcli.messages import AttemptFailed, ModelMessage, ModelResponse, StreamEvent, TextDelta
 from llmcli.secrets import Secrets
 from llmcli.usage import Usage
@@ -139,7 +139,8 @@ class Result:
         usage = self.usage
         unanswered = "interrupted" if isinstance(self.error, Interrupted) else "error"
         finish = response.finish_reason if response else unanswered
-        if finish == "tool_call" and self.error and self.calls.as_json():  # the step after it did not begin
+        failed = self.error is not None and not isinstance(self.error, IncompleteReply)
+        if finish == "tool_call" and failed and self.calls.as_json():  # the step after it did not begin
             finish = unanswered
         return {
             "format_version": FORMAT_VERSION,
@@ -194,7 +195,7 @@ class Result:
         }
 
     def _clean(self, text: str | None) -> str | None:
-        """Everything a provider says besides the reply itself may echo a key."""
+        """Redact a text of the provider outside the reply: it may echo a key."""
         return None if text is None else self.secrets.redact(text)
 
 

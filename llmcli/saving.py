@@ -1,4 +1,4 @@
-"""Connect a conversation to the store: what it continues, whether its turns are saved, and what they may cost."""
+"""Connect a conversation to the store: choose the saved one to continue, save turns, apply daily and monthly limits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Redact secrets in every text that leaves the process."""
+"""Redact secrets in every text that llmcli outputs, and recognise text that looks like an API key."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import unquote
 
-__all__ = ["Secrets", "header_secrets", "public_address", "redact", "url_secrets", "vendor_keys"]
+__all__ = ["Secrets", "header_secrets", "public_address", "redact", "shortened", "url_secrets", "vendor_keys"]
 
 _SHORTEST = 5  # characters; a shorter text is a placeholder, and would be found in ordinary words
+_LONGEST = 8192  # characters of a secret
 _LONG = 16  # characters of a header value that is taken for a secret whatever the header is called
 _SECRET_HEADER = re.compile(r"auth|key|token|cookie|secret|password|session|credential|signature", re.IGNORECASE)
 
@@ -69,6 +70,21 @@ class Secrets:
 def redact(text: str, secrets: Iterable[str]) -> str:
     """Return the text with `***` in the place of each secret of five characters or more."""
     return Secrets(*secrets).redact(text)
+
+
+def shortened(text: str, most: int) -> str:
+    """The text, cut to at most `most` characters without cutting a word.
+
+    A key is one word: it stays whole, so that it is redacted where the secrets are known, or goes whole. Of what is
+    one word of more than 8,192 characters, its last 8,192 go.
+    """
+    if len(text) <= most:
+        return text
+    cut = text[:most]
+    if text[most].isspace():
+        return cut
+    tail = cut[-_LONGEST:]
+    return cut[: len(cut) - len(tail)] + tail[: len(tail) - len(tail.split()[-1]) if not tail[-1:].isspace() else None]
 
 
 def header_secrets(headers: Mapping[str, str]) -> frozenset[str]:

@@ -1,4 +1,4 @@
-"""Signals that ask the process to stop: the first one ends the reply and keeps what arrived, a second one leaves."""
+"""Handle SIGINT, SIGTERM and SIGHUP: the first ends the reply and keeps its text, a second ends the process."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from llmcli.errors import Stopped
 
 __all__ = ["catch_signals", "deliver_signals", "is_stopping", "one_interrupt"]
 
-# SIGHUP is not everywhere; what whoever started us wants ignored (nohup, a background job) stays so.
+# Windows has no SIGHUP. Signals that the parent ignores (nohup, a background job) stay ignored.
 _STOPPING = [vars(signal)[name] for name in ("SIGINT", "SIGTERM", "SIGHUP") if name in vars(signal)]
 
 

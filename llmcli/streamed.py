@@ -1,4 +1,4 @@
-"""One run of an Agent while its reply arrives, for `for` and `async for` alike."""
+"""A streamed run of an Agent, for `for` and `async for`."""
 
 from __future__ import annotations
 

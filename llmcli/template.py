@@ -1,4 +1,4 @@
-"""Prompt files: Markdown with settings in TOML between `+++` lines, and places such as `{{input}}` in its text."""
+"""Prompt files: Markdown with TOML settings between `+++` lines, and placeholders such as `{{input}}` in its text."""
 
 from __future__ import annotations
 
@@ -6,17 +6,26 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 
 from llmcli.errors import SettingsError, UserError
-from llmcli.paths import config_folder, private_file
+from llmcli.paths import config_folder, private_file, read_file
 from llmcli.spelling import did_you_mean
 
-__all__ = ["Found", "Template", "find_template", "given_params", "parse_template", "template_names", "templates_folder"]
+__all__ = [
+    "Found",
+    "Template",
+    "filler",
+    "find_template",
+    "given_params",
+    "parse_template",
+    "template_names",
+    "templates_folder",
+]
 
 Origin = Literal["own", "repository", "shipped", "path"]
 
@@ -168,6 +177,19 @@ def given_params(words: Sequence[str]) -> dict[str, str]:
     return found
 
 
+def filler(template: Template | None, params: Sequence[str], *, has_files: bool) -> Callable[[str], str]:
+    """What makes the prompt out of words and stdin: the prompt file filled with them, or without one they themselves.
+
+    `params` are the values of --param. Raises UserError for values without a prompt file.
+    """
+    given = given_params(params)
+    if template is None:
+        if given:
+            raise UserError("--param is for a prompt file", hint="name one with --template")
+        return str
+    return lambda said: template.fill(said, given, input_is_elsewhere=has_files)
+
+
 def _folders() -> list[tuple[Origin, Path]]:
     return [
         ("own", templates_folder()),
@@ -191,7 +213,7 @@ def _read(path: Path, name: str) -> bytes:
 def _allowed() -> dict[str, str]:
     """The SHA-256 of each file that was allowed, by its path; what cannot be read allows nothing."""
     try:
-        allowed = json.loads(private_file("data", _ALLOWED).read_bytes() or b"{}")
+        allowed = json.loads(read_file(private_file("data", _ALLOWED))[0] or b"{}")
     except (OSError, ValueError, RecursionError):
         return {}
     return allowed if isinstance(allowed, dict) else {}

@@ -71,7 +71,7 @@ class TestModel(Model):
 
 @dataclass(slots=True)
 class AgentInfo:
-    """What a function that answers is told besides the messages."""
+    """The second argument of a reply function: the tools and settings of the request."""
 
     model_settings: ModelSettings
     schema: Mapping[str, Any] | None

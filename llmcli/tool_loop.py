@@ -1,4 +1,4 @@
-"""Run the tools that a reply asks for: find each, have it approved, run it, and make its result a message."""
+"""Run the tool calls of a reply: find each tool, get approval, run it, and make its result a message."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tools of a run, from its settings and console: what is offered, what each call needs, and what to warn about."""
+"""The tools of a run, from its settings and console: the offered tools, the approval of each call, and warnings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Run one turn: send a prompt, show the reply as it arrives, judge it and report it."""
+"""Run one turn: send a prompt, show the reply as it arrives, judge it, save it and report it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a reply cost in tokens, and how much it may. None means that the provider did not tell; it is never zero."""
+"""Token counts of replies, and limits of requests and tokens. None means unknown; it is never zero."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Usage:
     `request_tokens` includes cache reads and writes, `response_tokens` includes reasoning, `total_tokens` is the
     vendor's own total where it gives one. `details` holds `cached_tokens`, `cache_write_tokens` and
     `reasoning_tokens` where told, and the vendor's other integer counts under their own names. `cost` is in USD.
-    `estimated` says that llmcli counted some of the tokens itself, because nobody told.
+    `estimated` says that llmcli estimated some of the tokens, because the provider did not count them.
     """
 
     requests: int = 0
@@ -65,7 +65,7 @@ class Usage:
 
 @dataclass(frozen=True)
 class UsageLimits:
-    """How many requests and tokens may be used; None: as many as it takes. The rules of the reference documents."""
+    """The largest number of requests and tokens; None: unlimited. The rules are those of PydanticAI's UsageLimits."""
 
     request_limit: int | None = 50
     request_tokens_limit: int | None = None

@@ -1,4 +1,4 @@
-"""Decide whether a reply is whole and has the form that was asked for."""
+"""Decide whether a reply is whole and has the form that the options require."""
 
 from __future__ import annotations
 

@@ -22,6 +22,27 @@ for _signum in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
 _KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT", "VIRTUAL_ENV", "PYTHONPATH")
 
 
+_SLOW_IMPORTS = (
+    "tests.command",
+    "tests.pty_terminal",
+    "tests.terminal",
+    "tests.screen",
+    "subprocess",
+    "tests.exchanges",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of modules that start no process and replay no recordings as `fast`."""
+    fast: dict[Path, bool] = {}
+    for item in items:
+        if item.path not in fast:
+            text = item.path.read_text()
+            fast[item.path] = not any(f"{name} import" in text or f"import {name}\n" in text for name in _SLOW_IMPORTS)
+        if fast[item.path]:
+            item.add_marker(pytest.mark.fast)
+
+
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No key, no address and no setting of the person who runs the tests reaches them."""

@@ -46,7 +46,7 @@ class Screen:
         self._ours, theirs = os.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", height, columns, 0, 0))
         self.process: subprocess.Popen[bytes] = subprocess.Popen(
-            [*command, *args],
+            [*command, *args, "--no-save"],  # else a note says where it is saved
             stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
             stdout=theirs if "stdout" in on else subprocess.PIPE,
             stderr=theirs if "stderr" in on else subprocess.PIPE,

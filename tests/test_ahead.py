@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
+import ssl
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -115,3 +119,72 @@ def test_a_refused_one_is_said_as_ever(authority: Authority) -> None:
     result = llmcli("hi", "-m", "openai-chat:m", env=environment("openai-chat", address))
     assert result.code == 6
     assert f"{address.removeprefix('https://')} refused the connection" in result.stderr
+
+
+def _request(connection: ssl.SSLSocket) -> bytes:
+    with connection.makefile("rb") as reader:
+        head = b"".join(iter(reader.readline, b"\r\n"))
+        size = next(line for line in head.lower().splitlines() if line.startswith(b"content-length:"))
+        return head + reader.read(int(size.partition(b":")[2]))
+
+
+@contextmanager
+def fickle(authority: Authority, first: Callable[[ssl.SSLSocket], None]) -> Iterator[tuple[str, list[bytes]]]:
+    """A TLS server that does as told with its first connection, and answers on all later ones."""
+    server, requests = socket.create_server(("127.0.0.1", 0)), list[bytes]()
+    context, content = authority.server("127.0.0.1"), b"".join(wire("openai", "stop").pieces)
+    head = f"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: {len(content)}\r\n\r\n".encode()
+
+    def run() -> None:
+        for at in range(9):
+            try:
+                connection = context.wrap_socket(server.accept()[0], server_side=True)
+            except OSError:
+                return
+            if at == 0:
+                first(connection)
+            elif request := _request(connection):
+                requests.append(request)
+                connection.sendall(head + content)
+            connection.close()
+
+    threading.Thread(target=run, daemon=True).start()
+    try:
+        yield f"https://127.0.0.1:{server.getsockname()[1]}", requests
+    finally:
+        server.close()
+
+
+LATE_408 = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+FIRST: dict[str, Callable[[ssl.SSLSocket], None]] = {
+    "closed": lambda connection: None,
+    "closed without a TLS alert": lambda connection: connection.shutdown(socket.SHUT_RDWR),
+    "408 first": lambda connection: connection.sendall(LATE_408),
+}
+
+
+@pytest.mark.parametrize("what", FIRST)
+def test_connection_that_the_server_closed_before_the_request_is_replaced(authority: Authority, what: str) -> None:
+    """Without a retry: it counts as no attempt."""
+    held, let_go = os.pipe()
+    done = threading.Event()
+
+    def first(connection: ssl.SSLSocket) -> None:
+        FIRST[what](connection)
+        connection.close()
+        done.set()
+
+    with fickle(authority, first) as (address, requests):
+        args = ["hi", "-m", "openai-chat:m", "--ca-file", str(authority.file), "--retries", "0", "--json"]
+        run = subprocess.Popen(
+            [sys.executable, "-c", HELD, *args],
+            env=os.environ | environment("openai-chat", address) | {"HOLDS": str(held)},
+            pass_fds=[held],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+        )
+        assert done.wait(30)
+        os.write(let_go, b"!")
+        reply = json.loads(run.communicate(timeout=60)[0])
+    assert (reply["exit_code"], reply["text"], reply["attempts"]) == (0, TEXT, [])
+    assert len(requests) == 1

@@ -47,7 +47,7 @@ def test_live_answer_is_kept_for_completion(openai: FakeProvider) -> None:
 def test_templates_and_settings_are_offered(tmp_path: Path) -> None:
     assert offered("llmcli -t sh") == ["shell"]
     assert offered("llmcli templates show co") == ["commit"]
-    assert offered("llmcli config set max_c") == ["max_cost"]
+    assert "max_cost" in offered("llmcli config set max_c")
 
 
 def test_second_completion_does_not_load_the_price_list() -> None:

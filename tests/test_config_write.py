@@ -83,7 +83,7 @@ def test_value_is_read_as_the_setting_wants_it(path: Path, name: str, value: str
     ("name", "value", "said"),
     [
         ("temperature", "warm", "not a number"),
-        ("temperature", "-1", "greater than or equal to 0"),
+        ("temperature", "-1", "must be at least 0"),
         ("temprature", "1", "did you mean temperature?"),
         ("theme", "pink", "'auto', 'dark'"),
         ("base_url", "http://x", "cannot stand in the settings file"),

@@ -206,7 +206,7 @@ def test_more_than_the_bound_is_refused(where: str, tmp_path: Path) -> None:
             check=False,
         )
     name = str(path) if where == "file" else "stdin"
-    assert (done.returncode, done.stderr.splitlines()[0]) == (2, f"error: {name} has more than 256 MiB")
+    assert (done.returncode, done.stderr.splitlines()[0]) == (2, f"error: {name} holds more than 256 MiB")
 
 
 def test_a_url_is_named_without_user_password_and_query(openai: FakeProvider) -> None:

@@ -21,7 +21,7 @@ TEXT = "\n\n".join(ELEMENTS[name] for name in ("headings", "list with code", "ta
 
 def shown(*options: str, size: tuple[int, int] = (60, 14), env: Mapping[str, str] | None = None) -> Screen:
     """The command on a terminal of (columns, height)."""
-    args = ("-m", "openai:fake-1", "--no-usage", *options, "hi")
+    args = ("-m", "openai:fake-1", "--no-usage", "--no-save", *options, "hi")
     return Screen(*args, columns=size[0], height=size[1], env={"TERM": "xterm-256color", **(env or {})})
 
 

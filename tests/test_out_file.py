@@ -120,3 +120,13 @@ def test_interrupted_reply_goes_to_the_part_file(tmp_path: Path) -> None:
     assert process.returncode == 130
     assert (tmp_path / "out.part").stat().st_size
     assert not (tmp_path / "out").exists()
+
+
+def test_several_models_write_their_lines_to_the_file(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert llmcli("-m", "test:echo", "-m", "test:echo", "--out", str(out), "hello").code == 0
+    assert [json.loads(line)["text"] for line in out.read_text().splitlines()] == ["hello", "hello"]
+    out.unlink()
+    assert llmcli("-m", "test:echo", "-m", "test:error-401", "--out", str(out), "hello").code == 10
+    assert not out.exists()
+    assert len((tmp_path / "out.part").read_text().splitlines()) == 2

@@ -185,3 +185,9 @@ def test_messages_that_are_none_are_wrong_use(openai: FakeProvider) -> None:
         assert llmcli("--messages", "-", "hi", stdin=text).code == 2
     assert llmcli("--messages", "/no/such/file", "hi").code == 2
     assert not openai.requests
+
+
+def test_offline_model_answers_what_fits() -> None:
+    assert llmcli("-m", "test", "--schema", "name, age int, kind a|b", "--get", "kind", "hi").stdout == b"a\n"
+    assert llmcli("-m", "test", "--choice", "yes,no", "hi").stdout == b"yes\n"
+    assert llmcli("-m", "test", "--schema", "[name]", "hi").stdout == b'{"items": []}\n'

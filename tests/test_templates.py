@@ -248,3 +248,10 @@ def test_template_in_a_session(openai: FakeProvider, home: Path) -> None:
     assert [one["content"] for one in first["messages"]] == ["Translate.", "To French: hello"]
     assert first["temperature"] == 0.5
     assert second["messages"][-1]["content"] == "again"
+
+
+def test_several_models_get_the_filled_prompt(home: Path) -> None:
+    write(home / "templates" / "fix.md", "Fix {{what}}: {{input}}")
+    args = ("-m", "test:echo", "-m", "test:echo", "-t", "fix", "--param", "what=it", "now")
+    lines = llmcli(*args).stdout.decode().splitlines()
+    assert [json.loads(line)["text"] for line in lines] == ["Fix it: now", "Fix it: now"]

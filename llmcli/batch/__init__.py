@@ -1,1 +1,1 @@
-"""Many prompts at once: rows in, lines out, a journal between."""
+"""Batches: read rows of prompts, write one JSON line for each reply, and keep a journal to resume from."""

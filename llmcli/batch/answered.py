@@ -1,4 +1,4 @@
-"""A model whose answer is there already, from a vendor's batch service: a row becomes a reply in the usual way."""
+"""A model that yields the finished reply of a vendor's batch service, so that a turn treats it like any other."""
 
 from __future__ import annotations
 

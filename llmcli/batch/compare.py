@@ -19,11 +19,13 @@ from llmcli.errors import Interrupted, LlmcliError, UserError
 from llmcli.factory import open_conversation
 from llmcli.inputs import read_prompt
 from llmcli.messages import StreamEvent, UserPromptPart
+from llmcli.permission import template_of
 from llmcli.render.columns import table
 from llmcli.render.duration import in_short
 from llmcli.render.usage_line import cost_in_words
 from llmcli.result import Result
 from llmcli.saving import Ledger, limit_cost
+from llmcli.template import Template, filler
 from llmcli.turn import check_secrets, fail, run
 from llmcli.window import warn_of_window
 
@@ -48,7 +50,7 @@ class _Running:
 
     def __getattr__(self, name: str) -> Any:
         if name in ("messages", "replies") and not self._begun:
-            return []  # what the thread has added by now is new to whoever begins to pull
+            return []  # the thread may have added some; the consumer must see them as new
         return getattr(self._conversation, name)
 
     def _pull(self, prompt: UserPromptPart, repairs: int) -> None:
@@ -87,10 +89,11 @@ def compare(options: Mapping[str, object], models: Sequence[str], console: Conso
 
     10 where some failed; where all failed, the code of the first fault.
     """
-    config = load_config({**options, "model": models[0]})
+    template = template_of(options, console)
+    config = load_config({**options, "model": models[0]}, template=template.settings if template else None)
     try:
         console.stderr.configure(quiet=config.settings.quiet, color=config.settings.color)
-        running = _started(config, models, console)
+        running = _started(config, models, console, template)
     except KeyboardInterrupt as stop:
         return fail(Interrupted.by(stop), config, console, model=models[0]).exit_code
     except LlmcliError as error:
@@ -108,14 +111,15 @@ def compare(options: Mapping[str, object], models: Sequence[str], console: Conso
     return 0 if not faults else faults[0] if len(faults) == len(results) else 10
 
 
-def _started(config: Config, models: Sequence[str], console: Console) -> list[_Running]:
+def _started(config: Config, models: Sequence[str], console: Console, template: Template | None) -> list[_Running]:
     """All conversations, each with its request under way. Raises UserError and SettingsError before any is sent."""
     settings = config.settings
-    if settings.out or settings.dry_run:
-        raise UserError("--out and --dry-run go with one model", hint="name one model with -m")
+    if settings.dry_run:
+        raise UserError("--dry-run goes with one model", hint="name one model with -m")
+    fill = filler(template, settings.param, has_files=bool(settings.file))
     files = read_attachments(settings.attach, "--attach", console.stdin)
     blocks = read_files(settings.file, "--file", config, console)
-    text = read_prompt(settings.prompt, blocks, console.stdin, lambda line: console.stderr.line(f"note: {line}"))
+    text = read_prompt(settings.prompt, blocks, console.stdin, lambda line: console.stderr.line(f"note: {line}"), fill)
     prompt = UserPromptPart.of(text, files)
     conversations = [open_conversation(config, model, console) for model in models]
     check_secrets(prompt, config, console)

@@ -1,4 +1,4 @@
-"""Run a batch at the batch service of its vendor: upload, submit, and in a later run fetch, for a part of the price."""
+"""Run a batch at the batch service of its vendor, at a reduced price: submit the rows, and fetch the replies later."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class HalfPriceBatch(Batch):
     again = False
 
     def run(self, tell: Callable[[Progress], None] = lambda progress: None) -> int:
-        """Submit what is missing, or fetch what is there, and return the exit code: 12 while the vendor works."""
+        """Submit missing rows or fetch finished ones, and return the exit code: 12 while the vendor works."""
         earlier = self._out if self._out.is_file() and not self._out.is_symlink() else None
         self.progress.done = self.journal.load(self._is_finished, earlier)
         self.progress.failed = len(self._cut)

@@ -1,4 +1,4 @@
-"""Keep the jobs of a batch at its vendor on disk, so that a run can go on wherever another one ended.
+"""Keep the vendor's jobs of a batch on disk, so that a later run can continue them.
 
 They lie beside the output as `OUT.jobs`, private, written anew at each step: whole or not at all, and synced.
 """

@@ -1,4 +1,4 @@
-"""The journal of a batch: finished rows on disk before they count, and the output in order made from it.
+"""The journal of a batch: finished rows are synced to disk, and the ordered output is made from them.
 
 The journal lies beside the output as `OUT.journal`: one JSON line for each finished row, `{"key", "line"}`. Lines are
 written and synced in groups, at most a tenth of a second apart, and a row counts as finished when its line is synced. A

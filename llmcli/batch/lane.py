@@ -1,4 +1,4 @@
-"""What the batch service of a vendor is to a run: parts of the rows go in as jobs, results come out by row.
+"""The interface of a vendor's batch service: submit parts of the rows as jobs, yield results by row.
 
 A lane knows one service. Its steps leave it to the caller to keep what it needs to go on after a crash: the job, and
 the identifier of an upload that has no job yet.

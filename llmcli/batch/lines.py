@@ -1,4 +1,4 @@
-"""Read the rows of a batch: JSON lines, CSV with a header, or one prompt a line; memory of a few bytes a row."""
+"""Read the rows of a batch: JSON lines, CSV with a header, or one prompt a line; a few bytes of memory a row."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pace the requests of all workers together: hold back after a refusal, and approach the rate that is not refused."""
+"""Pace the requests of all workers: wait after a rate limit, and find the rate that the provider accepts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A console that nothing reaches, for turns whose Result is all that is wanted."""
+"""A console that discards all output, for turns that only need their Result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The llmcli command: its table of commands, the default command, and the one place where errors become exit codes."""
+"""The llmcli command: the table of commands, the default command, and the mapping of errors to exit codes."""
 
 import os
 import sys
@@ -85,7 +85,7 @@ class _Llmcli(DefaultGroup):
 
 def _ask(ctx: typer.Context, **options: object) -> None:
     """Send one prompt and show the reply; the default command."""
-    from llmcli.cli.ask import ask
+    from llmcli.cli.ask import ask, into_file
     from llmcli.config.load import bare_config
     from llmcli.factory import wants_session
 
@@ -94,7 +94,8 @@ def _ask(ctx: typer.Context, **options: object) -> None:
     if isinstance(models, list) and len(models) > 1:
         from llmcli.batch.compare import compare
 
-        raise typer.Exit(compare(options, models, console))
+        first = {**options, "model": models[0]}
+        raise typer.Exit(into_file(first, console, lambda inner: compare(options, models, inner)))
     if wants_session(bare_config(options), console):
         from llmcli.repl.loop import chat
 

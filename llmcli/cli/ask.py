@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from threading import Timer
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ from llmcli.config.load import Config, bare_config, load_config
 from llmcli.console import Console
 from llmcli.context_files import read_files
 from llmcli.conversation import Conversation
-from llmcli.errors import Interrupted, LlmcliError, UserError
+from llmcli.errors import Interrupted, LlmcliError, SettingsError, UserError
 from llmcli.factory import choose_name, open_conversation
 from llmcli.inputs import read_prompt, read_text
 from llmcli.local_setup import offer_pull
@@ -22,14 +22,14 @@ from llmcli.models import HTTPRequest
 from llmcli.permission import template_of
 from llmcli.saving import Resumed, Saver, resume
 from llmcli.signals import deliver_signals
-from llmcli.template import Template, given_params
+from llmcli.template import Template, filler
 from llmcli.turn import check_secrets, fail, offer_tools, progress_for, run, shows_cost
 from llmcli.window import warn_of_window
 
 if TYPE_CHECKING:
     from llmcli.toolbox import Toolbox
 
-__all__ = ["ask"]
+__all__ = ["ask", "into_file"]
 
 _PRICES_AFTER_S = 0.3  # by then the imports for the first words are done
 
@@ -40,8 +40,13 @@ def ask(options: Mapping[str, object], console: Console, fault: LlmcliError | No
     `options` are the options that were given, by the names of `Settings`. An error that was found before (`fault`) is
     reported in the same way, and nothing is sent.
     """
+    return into_file(options, console, lambda inner: _ask(options, inner, fault))
+
+
+def into_file(options: Mapping[str, object], console: Console, answer: Callable[[Console], int]) -> int:
+    """Call `answer` with the console, whose stdout is the file of --out where that is given; return the exit code."""
     if not options.get("out"):
-        return _ask(options, console, fault)
+        return answer(console)
     from llmcli.render.out_file import OutFile
 
     config = bare_config(options)
@@ -50,7 +55,7 @@ def ask(options: Mapping[str, object], console: Console, fault: LlmcliError | No
     except LlmcliError as error:
         return fail(error, config, console, model=config.settings.model or "").exit_code
     try:
-        code = _ask(options, Console(console.stdin, out, console.stderr, console.secrets), fault)
+        code = answer(Console(console.stdin, out, console.stderr, console.secrets))
         if code == 0:
             out.commit()
     except LlmcliError as error:
@@ -78,9 +83,10 @@ def _answer(options: Mapping[str, object], console: Console, fault: LlmcliError 
         if fault:
             raise fault
         resumed = resume(config, console)
-        model = _chosen_model(config, console, resumed)
-        toolbox = _open_tools(config, console, stack)
-        conversation, prompt = _prepared(config, console, model, template)
+        with _wrong_use_first(config, console):
+            model = _chosen_model(config, console, resumed)
+            toolbox = _open_tools(config, console, stack)
+            conversation, prompt = _prepared(config, console, model, template)
         if resumed:
             resumed.apply(conversation, config)
         if toolbox:
@@ -96,6 +102,26 @@ def _answer(options: Mapping[str, object], console: Console, fault: LlmcliError 
         return fail(error, config, console, model=model).exit_code
     with _prices_loaded_meanwhile(shows_cost(config, console)):
         return run(conversation, prompt, config, console, model=model, toolbox=toolbox, saver=saver).exit_code
+
+
+@contextmanager
+def _wrong_use_first(config: Config, console: Console) -> Iterator[None]:
+    """Where a model or a credential is missing, raise UserError for wrong input in the place of that error.
+
+    Input is read later than credentials, because they are found while a program still writes to stdin.
+    """
+    try:
+        yield
+    except SettingsError:
+        settings = config.settings
+        read_attachments(settings.attach, "--attach", console.stdin)
+        for name in settings.file:
+            read_text(name, "--file", console.stdin)
+        if settings.messages:
+            _history(settings.messages, console)
+        if not (settings.file or settings.template or any(word.strip() for word in settings.prompt)):
+            read_prompt(settings.prompt, (), console.stdin, lambda line: console.stderr.line(f"note: {line}"))
+        raise
 
 
 def _open_tools(config: Config, console: Console, stack: ExitStack) -> Toolbox | None:
@@ -130,13 +156,7 @@ def _prepared(
     config: Config, console: Console, model: str, template: Template | None
 ) -> tuple[Conversation, UserPromptPart]:
     settings = config.settings
-    params = given_params(settings.param)
-    if params and not template:
-        raise UserError("--param is for a prompt file", hint="name one with --template")
-
-    def fill(said: str) -> str:
-        return template.fill(said, params, input_is_elsewhere=bool(settings.file)) if template else said
-
+    fill = filler(template, settings.param, has_files=bool(settings.file))
     if not settings.dry_run:
         offer_pull(config, model, console)
     with progress_for(config, console).waiting_for(model):  # imports take time, too

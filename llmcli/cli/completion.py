@@ -1,4 +1,4 @@
-"""What the shell offers after a TAB, and the scripts that ask for it.
+"""Shell completion: the candidates after a Tab, and the scripts for bash, zsh, fish and PowerShell.
 
 This module must be quick to import: it knows the table of providers, and the names of models that were kept.
 

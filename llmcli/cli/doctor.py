@@ -1,4 +1,4 @@
-"""The doctor command: what a prompt would be sent to, with which key, settings and price, and why."""
+"""The doctor command: show where a prompt would be sent, with which key, settings and price, and why."""
 
 import json
 import os

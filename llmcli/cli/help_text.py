@@ -17,20 +17,20 @@ _COMMON: Mapping[str, str] = {
     "model": "Model to use, or several with commas between.",
     "system": "System prompt. @FILE reads it from a file.",
     "template": "Prompt file to fill; llmcli templates lists them.",
-    "file": "Text file to put before the prompt.",
+    "file": "Text file, folder, glob or URL to send.",
     "attach": "Image, PDF or audio file to send.",
     "schema": "Ask for JSON that fits a schema.",
     "extract": "Print only the first fenced code block.",
     "json": "Print one JSON object with reply, usage and cost.",
     "out": "Write the reply to FILE, once it is whole.",
     "continue_last": "Go on with the last conversation.",
-    "max_cost": "Most USD to spend, by estimate.",
 }
 """The settings whose options most people use, with a line for each; what this version does not have is left out."""
 
 _TOGETHER = ("completion", "man", "help", "version")
 """Commands that share one line of the short help."""
 
+_SHOWN_IN = {"Saved conversations": "Prompt"}  # sections of a few options, and the one beside which they stand
 _WIDEST = 29  # columns of names beside which the help stands
 _FIRST_EXAMPLES = (
     'git diff | llmcli "write a commit message" --out msg',
@@ -112,7 +112,7 @@ def short_help(commands: Sequence[tuple[str, str]], columns: int | None = None) 
         "",
         "More options (--help-all explains them):",
     ]
-    for title in SECTIONS:
+    for title in (one for one in SECTIONS if one not in _SHOWN_IN):
         flags = [_family(flag(name)) for name in names(lambda meta: bool(meta.flags)) if _belongs(name, title)]
         lines += textwrap.wrap(
             " ".join(dict.fromkeys(flags)),
@@ -126,7 +126,8 @@ def short_help(commands: Sequence[tuple[str, str]], columns: int | None = None) 
 
 
 def _belongs(name: str, title: str) -> bool:
-    return meta_of(name).section == title and name not in _COMMON
+    section = meta_of(name).section
+    return _SHOWN_IN.get(section, section) == title and name not in _COMMON
 
 
 def _usage_of(name: str) -> str:

@@ -1,4 +1,4 @@
-"""`llmcli keys`: enter, list and forget keys. No key is ever an argument, and none is ever shown."""
+"""The keys command: store, list and delete API keys. No key is an argument, and none is shown."""
 
 import json
 import os

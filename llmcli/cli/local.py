@@ -1,4 +1,4 @@
-"""The local command: models on this machine, and the small one that can be fetched."""
+"""The local command: list, download and delete models on this machine."""
 
 import json
 from typing import Annotated

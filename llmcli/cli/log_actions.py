@@ -1,4 +1,4 @@
-"""What the log command does: plain functions with a console, imported when a command runs."""
+"""The actions of the log command: functions that take a console, imported when a command runs."""
 
 from __future__ import annotations
 

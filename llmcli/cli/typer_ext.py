@@ -15,7 +15,7 @@ from typing import Annotated, Any, cast, get_args
 
 import typer
 from typer._click.core import Command
-from typer._click.exceptions import NoArgsIsHelpError, UsageError
+from typer._click.exceptions import BadParameter, NoArgsIsHelpError, NoSuchOption, UsageError
 from typer._click.shell_completion import CompletionItem, add_completion_class
 from typer._coercion import RuntimeParam, build_runtime_param
 from typer._completion_classes import BashComplete
@@ -77,7 +77,15 @@ class _Unconverted(RuntimeParam):
     def _coerce_value(self, value: Any, param: Any, ctx: Any) -> Any:
         if self.annotation in (str, list[str]) or value in get_args(self.annotation):
             return value
-        return build_runtime_param(param.type_descriptor)._coerce_value(value, param, ctx)
+        try:
+            return build_runtime_param(param.type_descriptor)._coerce_value(value, param, ctx)
+        except BadParameter as error:
+            errors = getattr(error.__cause__, "errors", None)
+            if errors is None:
+                raise
+            from llmcli.config.schema import reason_of
+
+            raise BadParameter("; ".join(map(reason_of, errors())), ctx=ctx, param=param) from error
 
 
 @contextmanager
@@ -87,11 +95,27 @@ def _errors_as_ours(args: Sequence[str] = ()) -> Iterator[None]:
     except NoArgsIsHelpError:
         raise
     except UsageError as error:
-        message = error.format_message().replace("Value error, ", "").rstrip(".")
+        if isinstance(error, NoSuchOption) and error.possibilities:
+            error.possibilities = _related(error.option_name, error.possibilities)
+        message = error.format_message().rstrip(".")
         hint = f"{error.ctx.command_path} --help says more" if error.ctx else None
         if "No such command" in message or "unexpected extra argument" in message:
             hint = f"{hint}; to send it as a prompt: llmcli -- {' '.join(sys.argv[1:])}"
         raise UserError(message, hint=hint) from None
+
+
+def _related(option: str, possibilities: Sequence[str]) -> list[str]:
+    """The options that a misspelt one may be: much alike, or begun in the same way."""
+    import difflib
+
+    close = difflib.get_close_matches(option, possibilities, 3, 0.75)
+    return [one for one in possibilities if one in close or one.startswith(option)]
+
+
+def _check_stdout() -> None:
+    """Raise LlmcliError where the help could not be seen: Typer prints it to nothing without a word."""
+    if sys.stdout is None:
+        raise LlmcliError("stdout is closed", hint="send it somewhere: llmcli ... >file", kind="output")
 
 
 class Quick(Command):
@@ -113,6 +137,7 @@ class Quick(Command):
 
     def get_help(self, ctx: Any) -> str:
         """See `Command.get_help`: with an example, and styled on a terminal."""
+        _check_stdout()
         example = example_of(ctx.command_path)
         return styled(super().get_help(ctx) + (f"\n\nExample:\n  {example}" if example else ""))
 
@@ -209,6 +234,7 @@ class DefaultGroup(QuickGroup):
 
     def get_help(self, ctx: Any) -> str:
         """The short help; `full_help` has every option."""
+        _check_stdout()
         ask = self.commands["ask"].get_short_help_str(60)
         rows = [("ask", ask), *((name, about) for name, (_, about) in self.on_demand.items())]
         return styled(short_help(rows))

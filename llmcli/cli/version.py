@@ -1,4 +1,4 @@
-"""The version command."""
+"""The version command: print the version."""
 
 import typer
 

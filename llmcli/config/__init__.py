@@ -1,1 +1,1 @@
-"""Settings: declared, checked, loaded."""
+"""Settings: declare, validate, load and change them."""

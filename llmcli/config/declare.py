@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 class Meta:
-    """What is known about a setting besides its type and its default."""
+    """The metadata of a setting: everything but its type and its default."""
 
     __slots__ = ("chat", "choices", "complete", "env", "flags", "help", "max", "metavar", "min", "section", "table")
 

@@ -1,4 +1,4 @@
-"""Edit the settings file in the person's editor, on a copy that is checked before it takes its place."""
+"""Edit a copy of the settings file in the user's editor, validate it, and replace the file."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 
 from llmcli.config.write import write_text
 from llmcli.errors import SettingsError, UserError
+from llmcli.paths import read_file
 
 __all__ = ["edit_file"]
 
@@ -35,7 +36,7 @@ def edit_file(path: Path) -> bool:
     it was, and the error names the copy, which is kept.
     """
     try:
-        old = path.read_text(encoding="utf-8-sig") if path.exists() else None
+        old = read_file(path)[0].decode("utf-8-sig") if path.exists() else None
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"cannot read {path}: {error}") from error
     number, copy = tempfile.mkstemp(prefix="llmcli-config-", suffix=".toml")  # 0600

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from llmcli.config.settings import FIELDS, Settings, default_of, flag, meta_of, variable
 from llmcli.errors import SettingsError, UserError
-from llmcli.paths import config_folder
+from llmcli.paths import config_folder, read_file
 from llmcli.providers.credentials import key_sources
 from llmcli.providers.lookup import FAMILIES, split_chain, split_model
 from llmcli.providers.table import PROVIDERS, OwnPrice, Provider
@@ -66,7 +66,7 @@ class Config:
         return word.replace(",", "\\,")
 
     def model_name(self, environ: Mapping[str, str]) -> tuple[str, str | None]:
-        """The model as it was asked for, and a line for the person where nobody chose it.
+        """The model as the user wrote it, and a line for stderr if llmcli chose the model itself.
 
         Without a choice it is the default model of the first provider that has a key, or another login.
         Raises SettingsError where there is none.
@@ -138,7 +138,7 @@ def _public(fields: Mapping[str, Any]) -> dict[str, Any]:
     for name in fields.keys() & {"base_url", "proxy", "url"}:
         fields[name] = public_address(fields[name])
     if "key_command" in fields:
-        fields["key_command"] = f"{fields['key_command'].split(maxsplit=1)[0]} ***"
+        fields["key_command"] = f"{(fields['key_command'].split(maxsplit=1) or [''])[0]} ***"
     return fields
 
 
@@ -170,7 +170,7 @@ def _in_force(*places: tuple[Mapping[str, object], str | None]) -> tuple[Setting
 
 def _read(path: Path) -> Any:
     try:
-        content = path.read_bytes()
+        content, _ = read_file(path)
     except FileNotFoundError:
         return None
     except OSError as error:

@@ -1,4 +1,4 @@
-"""The settings of a request: what is asked, of which model, over which connection."""
+"""Declare the settings of a request: prompt, model, reply, tools, connection and limits."""
 
 # No `from __future__ import annotations` here: see `llmcli.config.settings`.
 

@@ -15,7 +15,7 @@ from llmcli.config.settings import FIELDS, Meta, kind_of, meta_of, names
 from llmcli.errors import PROVIDER_KINDS, SettingsError
 from llmcli.spelling import did_you_mean
 
-__all__ = ["SettingsFile", "Variables", "choices", "faults", "front_matter"]
+__all__ = ["SettingsFile", "Variables", "choices", "faults", "front_matter", "reason_of"]
 
 
 class _Strict(BaseModel):
@@ -41,6 +41,13 @@ def _one_or_more(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
+def _command_line(value: object) -> object:
+    if isinstance(value, str) and not value.strip():
+        raise PydanticCustomError("command", "the command is empty")
+    return value
+
+
+_KeyCommand = Annotated[str, BeforeValidator(_command_line)]
 _Texts = Annotated[tuple[str, ...], BeforeValidator(_one_or_more)]
 _OF_NAME: dict[str, Any] = {"fallback_on": Annotated[tuple[int | str, ...], BeforeValidator(_words)]}
 
@@ -87,7 +94,7 @@ class ProviderSettings(_Strict):
     protocol: Literal["openai", "openai-responses", "anthropic", "gemini", "cohere"] | None = None
     base_url: str | None = None
     key_env: _Texts | None = None
-    key_command: str | None = None
+    key_command: _KeyCommand | None = None
     proxy: str | None = None
     ca_file: str | None = None
     client_cert: str | None = None
@@ -106,18 +113,18 @@ class ProviderSettings(_Strict):
 
 _Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 _Seconds = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
-_Command = Annotated[tuple[str, ...], Field(min_length=1)]
+_Argv = Annotated[tuple[str, ...], Field(min_length=1)]
 
 
 class ServerSettings(_Strict):
     """A tool server; see `llmcli.tools.servers.ServerEntry` for the fields."""
 
-    command: _Command | None = None
+    command: _Argv | None = None
     url: str | None = None
     env: dict[str, str] | None = None
     headers: dict[str, str] | None = None
     key_env: str | None = None
-    key_command: str | None = None
+    key_command: _KeyCommand | None = None
     allow: _Texts | None = None
     deny: _Texts | None = None
     trusted: bool | None = None
@@ -127,7 +134,7 @@ class ServerSettings(_Strict):
 class ToolSettings(_Strict):
     """An own command that models may call; see `llmcli.tools.command.CommandTool`."""
 
-    command: _Command
+    command: _Argv
     description: str
     parameters: str | dict[str, Any] | None = None
     env: dict[str, str] | None = None
@@ -249,13 +256,26 @@ def faults(error: ValidationError, name_of: Any = str) -> str:
 
 def _fault(fault: Mapping[str, Any]) -> str:
     if fault["type"] != "extra_forbidden":
-        return _SAID.get(fault["type"], "{}").format(fault["msg"])
+        return reason_of(fault)
     known = [*FIELDS, *SettingsFile.model_fields, *ProviderSettings.model_fields]
     near = did_you_mean(str(fault["loc"][-1]), known)
     return f"unknown setting; {near}" if near else "unknown setting"
 
 
-# Pydantic's words for values that cannot be read, which name its own types.
+def reason_of(fault: Mapping[str, Any]) -> str:
+    """What is wrong with a value, in words that name no type of pydantic's."""
+    words = _SAID.get(fault["type"])
+    if words is None:
+        return re.sub(r"^(Value error, |Input should be (a valid )?)", _begin, str(fault["msg"]))
+    bounds = (fault.get("ctx") or {}).items()
+    return words.format_map({key: f"{value:g}" if isinstance(value, float) else value for key, value in bounds})
+
+
+def _begin(found: re.Match[str]) -> str:
+    return "" if found.group().startswith("Value") else "not "
+
+
+# Words for pydantic's, which name its own types.
 _SAID = {
     "float_parsing": "not a number",
     "float_type": "not a number",
@@ -266,4 +286,16 @@ _SAID = {
     "bool_type": "neither true nor false",
     "string_type": "not a text",
     "finite_number": "not a finite number",
+    "greater_than": "must be more than {gt}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than": "must be less than {lt}",
+    "less_than_equal": "must be at most {le}",
+    "literal_error": "must be {expected}",
+    "enum": "must be {expected}",
+    "missing": "is missing",
+    "list_type": "not a list",
+    "tuple_type": "not a list",
+    "dict_type": "not a table",
+    "model_type": "not a table",
+    "model_attributes_type": "not a table",
 }

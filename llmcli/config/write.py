@@ -1,4 +1,4 @@
-"""Change the settings file: keep comments and order, check before writing, write it whole or not at all."""
+"""Change values in the settings file: keep comments and order, validate first, write atomically."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from llmcli.config.load import parsed
 from llmcli.config.settings import FIELDS, kind_of, meta_of, names
 from llmcli.errors import SettingsError, UserError
-from llmcli.paths import replace_file
+from llmcli.paths import read_file, replace_file
 from llmcli.spelling import did_you_mean
 
 __all__ = ["check_text", "set_value", "unset_value", "write_text"]
@@ -88,7 +88,7 @@ def _parsed(path: Path) -> MutableMapping[str, Any]:
     from tomlkit.exceptions import TOMLKitError
 
     try:
-        return tomlkit.parse(path.read_bytes().decode("utf-8-sig") if path.exists() else "")
+        return tomlkit.parse(read_file(path)[0].decode("utf-8-sig") if path.exists() else "")
     except OSError as error:
         raise SettingsError(f"cannot read {path}: {error.strerror}") from error
     except (TOMLKitError, UnicodeDecodeError) as error:

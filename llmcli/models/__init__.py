@@ -1,4 +1,4 @@
-"""What a model is, and how `provider:model` becomes one. The protocols stand beside this file, loaded on demand."""
+"""The Model interface, and `build_model`, which makes one from `provider:model`. Imports protocols on demand."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def refuse_forbidden(who: str) -> None:
 
 @dataclass(frozen=True)
 class HTTPRequest:
-    """A request as it would leave; secrets are already masked. `notes` say what the API does not take."""
+    """The HTTP request of a dry run, with secrets masked; `notes` name settings that the API does not take."""
 
     method: str
     url: str
@@ -79,7 +79,7 @@ class HTTPRequest:
 
 
 class Model(ABC):
-    """One model of one provider. `id` is `provider:model` with the canonical prefix, `address` where it lives.
+    """One model of one provider. `id` is `provider:model` with the canonical prefix, `address` its base URL.
 
     `members` are the models that a chain is made of, in order; of any other model it is the model alone.
     """
@@ -87,7 +87,7 @@ class Model(ABC):
     id: str
     address: str = ""
     debug = False
-    """Whether it may write its log to stderr."""
+    """Whether the model may write its log to stderr."""
 
     @property
     def members(self) -> tuple[Model, ...]:
@@ -96,10 +96,10 @@ class Model(ABC):
 
     @abstractmethod
     def stream(self, messages: Sequence[ModelMessage], settings: ModelSettings) -> Generator[StreamEvent]:
-        """Yield what arrives, then one StreamEnd.
+        """Yield the events of the reply as they arrive, then one StreamEnd.
 
         Raises UserError for a setting or a file that this API does not take, before anything is sent, and
-        ProviderError, nothing else, for whatever the wire does.
+        only ProviderError for any failure of the provider or network.
         """
 
     def refused(self, settings: ModelSettings) -> Mapping[str, str]:
@@ -111,7 +111,7 @@ class Model(ABC):
         return True
 
     def check(self, settings: ModelSettings, messages: Sequence[ModelMessage] = ()) -> None:
-        """Raise UserError for a setting that is refused, and would not be left out, or a file; touches no network."""
+        """Raise UserError for a file, or without `lenient` a setting, that the API does not take. Sends nothing."""
         refused = self.refused(settings)
         if refused and not settings.lenient:
             name, why = next(iter(refused.items()))
@@ -127,14 +127,14 @@ class Model(ABC):
         return False
 
     def load(self) -> None:
-        """Import what it takes to send, so that the first request need not; may take a second."""
+        """Import the modules that the first request needs; may take a second."""
         for one in self.members:
             if one is not self:
                 one.load()
 
     @property
     def secrets(self) -> frozenset[str]:
-        """What must never be shown: the key, and the headers of one's own."""
+        """The texts to redact everywhere: the key, and the values of custom headers."""
         return frozenset()
 
     def preview(self, messages: Sequence[ModelMessage], settings: ModelSettings) -> HTTPRequest:
@@ -144,7 +144,7 @@ class Model(ABC):
 
 @dataclass(slots=True)
 class FoundModel:
-    """A model whose name, address and key are known to be in order; `build` imports its protocol."""
+    """A model whose name, address and key were validated; `build` imports its protocol."""
 
     endpoint: Endpoint
     model: str
@@ -163,7 +163,7 @@ class FoundModel:
 
 
 def option(name: str) -> str:
-    """How the field of a setting is written on the command line."""
+    """The command-line option of a field of ModelSettings."""
     return "--" + name.replace("_", "-")
 
 
@@ -178,11 +178,11 @@ def find_model(
 ) -> FoundModel:
     """Find the model of `provider:model`, with its provider's credentials from `environ`.
 
-    Raises UserError for a name nobody knows, SettingsError for missing credentials; touches no network.
+    Raises UserError for an unknown name, SettingsError for missing credentials; sends nothing.
     """
     row, model = split_model(name, providers)
     endpoint = endpoint_of(row, environ, base_url)
-    if base_url and api_key is None:  # for an address from a variable, its key was set to match
+    if base_url and api_key is None:  # an address from a variable: assume that its key was set to match
         refuse_another_vendors(endpoint)
     endpoint.key = key_for(endpoint, api_key)
     endpoint.key_is_printed = api_key is None and bool(row.key_command) and not environment_key(endpoint)

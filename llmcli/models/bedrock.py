@@ -111,7 +111,7 @@ class ConverseProtocol(HTTPModel):
         return dict(request.headers)
 
     def _region(self) -> str:
-        """botocore ignores AWS_REGION, which AWS's other tools and the reference documents use."""
+        """botocore ignores AWS_REGION, which AWS's other tools use."""
         environ = self.endpoint.environ
         region = self.cloud.region or environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION")
         if not region and self.endpoint.is_process:

@@ -1,4 +1,4 @@
-"""What Claude models take, whoever hosts them: thinking, effort, and how much they can say."""
+"""Limits and options of Claude models on every host: thinking, effort, longest reply."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One reply while it arrives: a protocol puts pieces in, and gets the events to pass on."""
+"""Build the events of one reply from the pieces that a protocol reads."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from llmcli.messages import (
     ToolCallPart,
     UsageUpdate,
 )
+from llmcli.secrets import shortened
 from llmcli.usage import Usage
 
 Events = tuple[StreamEvent, ...]
@@ -169,7 +170,7 @@ class Reply:
         reason = reasons.get(str(word), "incomplete")
         if self.finish is None or _SEVERITY.index(reason) > _SEVERITY.index(self.finish):
             self.finish = reason
-            self.finish_word = ": ".join(str(said) for said in (word, why) if said)[:200]
+            self.finish_word = shortened(": ".join(str(said) for said in (word, why) if said), 200)
 
     def part(self) -> None:
         """A part that is no text came between; the next text begins after a blank line."""
@@ -250,7 +251,7 @@ class Reply:
         """A file in the reply, which cannot be shown."""
         self._files += 1
         kind = media_type if isinstance(media_type, str) and media_type else "unknown type"
-        return *self._begun(), Notice(f"the reply holds a file ({kind[:80]}), which is not shown")
+        return *self._begun(), Notice(f"the reply holds a file ({shortened(kind, 80)}), which is not shown")
 
     def flush(self) -> Events:
         """Pass on what was held back, at the end or before an error: nothing that arrived is lost."""

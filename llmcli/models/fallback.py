@@ -1,4 +1,4 @@
-"""A chain of models: the next one is tried where one fails before a piece of its reply has arrived."""
+"""Fallback models: send the prompt to the next model when one fails before a piece of its reply has arrived."""
 
 from __future__ import annotations
 

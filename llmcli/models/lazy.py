@@ -1,4 +1,4 @@
-"""A model that is built when it is first needed: a session shows its prompt before it imports a protocol."""
+"""A model that is built at its first use, so that a session shows its prompt before it imports a protocol."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 ENGINE_OPTIONS = ("n_ctx", "n_threads", "n_gpu_layers")
 """Fields of `-o` that are for the engine and not for the request: context in tokens, threads, layers on the GPU."""
 
-_MOST_CONTEXT = 32_768  # tokens, where nobody asks for more: memory is taken for all of them at once
+_MOST_CONTEXT = 32_768  # tokens, unless n_ctx is given: the engine reserves memory for all of them
 _MEMORY_SHARE = 4  # the context takes at most one part in so many of the memory
 _UNKNOWN_CONTEXT = 4096
 

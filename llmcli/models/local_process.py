@@ -90,7 +90,7 @@ class Engine:
         try:
             message = self._next(seconds)
         except BaseException:
-            self.close()  # it listens to nobody while it loads
+            self.close()  # the engine reads no stop message while it loads
             raise
         if "failed" in message:
             with suppress(subprocess.TimeoutExpired):

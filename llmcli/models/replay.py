@@ -27,7 +27,7 @@ _SPOKEN = {"vertex": "gemini"}  # the same replies, without a login
 
 
 class ReplayModel(Model):
-    """Plays the exchanges of a recording in order, one a request, whatever the request says; the last one repeats.
+    """Replay the exchanges of a recording in order, one for each request of any content; the last one repeats.
 
     Where one failed and the next was sent to another model, it goes on with that one, as the chain of models did.
     Raises UserError for a file that is no recording.

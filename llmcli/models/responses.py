@@ -51,7 +51,7 @@ _MAPPED = frozenset(
 )
 _ENCRYPTS = re.compile(r"gpt-[5-9]|o\d|grok-")  # models that give their reasoning in an encrypted form
 _REASONS = re.compile(r"(?:gpt-[5-9]|o\d)")  # models that take a reasoning field; others refuse it
-# Items that wait for the client; besides those, any item with `execution: client`.
+# Items that wait for the client. Any item with `execution: client` waits too.
 _CALLS = frozenset(
     [
         *("function_call", "custom_tool_call", "computer_call", "local_shell_call", "apply_patch_call"),

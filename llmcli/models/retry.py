@@ -1,4 +1,4 @@
-"""Retry a request that failed for a passing reason: visibly, within bounds, never after a piece of the reply."""
+"""Retry a request after a transient failure: with a notice, within bounds, never after a piece of the reply."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from llmcli.models import Model
 
 __all__ = ["LONGEST_WAIT_S", "has_content", "with_retries"]
 
-LONGEST_WAIT_S = 60.0  # nobody waits longer for a terminal; who tells us to comes back later
+LONGEST_WAIT_S = 60.0  # the longest sleep; a longer Retry-After ends the retries
 
 
 def with_retries(model: Model, messages: Sequence[ModelMessage], settings: ModelSettings) -> Generator[StreamEvent]:
-    """`model.stream`, tried up to `settings.retries` times more; each failure but the last is an AttemptFailed.
+    """`model.stream` with up to `settings.retries` retries; each failure but the last becomes an AttemptFailed.
 
-    Raises the last ProviderError. A wait longer than a minute, told by Retry-After, ends the tries at once. A chain is
-    tried once, because each of its members is tried again. After a 401 the key_command runs again, once, and another
-    key that it prints is tried at once.
+    Raises the last ProviderError. A Retry-After of more than a minute ends the retries at once. A chain is
+    not retried, because each of its members is. After a 401 the key_command runs again, once, and another
+    key that it prints is used at once.
     """
     retries = settings.retries if model.members == (model,) else 0
     attempt, renewed = 0, False

@@ -1,4 +1,4 @@
-"""Close a JSON Schema for vendors that enforce one: OpenAI's strict mode, and Anthropic.
+"""Adapt a JSON Schema to vendors that enforce one (OpenAI's strict mode, Anthropic): forbid further properties.
 
 The reply is validated against the user's own schema; the closed one is only what the vendor gets.
 Sources: OpenAI, "Structured outputs, supported schemas"; Anthropic, "Structured outputs, JSON Schema limitations".

@@ -1,13 +1,13 @@
-"""The offline model: no key, no network, and every way in which a reply can go, on order. For trying out and for tests.
+"""Offline test models: no key, no network; each name is one course of a reply, such as `test:length`.
 
 | model | does |
 |---|---|
-| `test` | answers "success (no tool calls)" (the reference documents' TestModel) |
-| `test:echo` | says the prompt back, byte for byte |
+| `test` | answers "success (no tool calls)", with a schema the smallest JSON that fits it |
+| `test:echo` | repeats the prompt, byte for byte |
 | `test:markdown` | streams a long answer with headings, lists, a table, code and wide characters |
-| `test:thinking` | thinks first |
+| `test:thinking` | sends reasoning first |
 | `test:slow` | takes a tenth of a second a word, without end |
-| `test:stall` | says one word, then nothing more |
+| `test:stall` | sends one word, then nothing more |
 | `test:empty` | a whole reply without a word |
 | `test:cut` | the connection breaks in the middle |
 | `test:incomplete` | ends without a finish reason |
@@ -19,6 +19,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -93,7 +94,7 @@ _WORD = re.compile(r"\s*\S+\s*")
 
 
 class TestModel(Model):
-    """Answers offline as `model` says; see the table above. Estimates its usage as the reference documents do."""
+    """Answers offline as `model` says; see the table above. Estimates its usage as PydanticAI's TestModel does."""
 
     __test__ = False  # pytest takes any Test* for a test class
 
@@ -113,7 +114,7 @@ class TestModel(Model):
         reply = Reply(self.id)
         yield from reply.start(self.model)
         answer = ""
-        for piece in self._pieces(messages):
+        for piece in self._fitting_pieces(settings) or self._pieces(messages):
             answer += piece
             yield from reply.text(piece)
             if self.model == "slow":
@@ -133,6 +134,14 @@ class TestModel(Model):
         if self.model != "unknown-usage":
             yield from reply.usage(partial(estimate, messages, answer))
         yield from reply.end()
+
+    def _fitting_pieces(self, settings: ModelSettings) -> list[str]:
+        """Of `test` with a schema: the smallest JSON that fits it."""
+        if settings.schema is None or self.model != "test":
+            return []
+        from llmcli.schema.example import example
+
+        return words_of(json.dumps(example(settings.schema), ensure_ascii=False))
 
     def _pieces(self, messages: Sequence[ModelMessage]) -> Iterator[str]:
         prompt = _last_prompt(messages)
@@ -168,7 +177,7 @@ def _last_prompt(messages: Sequence[ModelMessage]) -> str:
 
 
 def estimate(messages: Sequence[ModelMessage], answer: str) -> Usage:
-    """50 tokens for the request itself and one for each word, split as the reference documents' TestModel does."""
+    """50 tokens for the request itself and one for each word, split as PydanticAI's TestModel does."""
     request, response = 50, _words(answer)
     for message in messages:
         if isinstance(message, ModelResponse):

@@ -1,4 +1,4 @@
-"""A history as every protocol needs it: each call has its result, each result its call, and all have ids."""
+"""Prepare a history for a request: give each call its result, each result its call, and all of them IDs."""
 
 from __future__ import annotations
 

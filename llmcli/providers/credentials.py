@@ -1,13 +1,16 @@
-"""Which address and which key are in force for a provider; found out before any network, and never shown.
+"""Find the key of a provider before anything is sent; the key is never logged or shown.
 
 A key is the first of: --api-key-file, the provider's variables in their order, its key_command, the file of keys.
 """
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
-from collections.abc import Mapping
+import threading
+from collections.abc import Mapping, Sequence
+from typing import IO
 
 from llmcli.errors import SettingsError
 from llmcli.providers.endpoint import Endpoint
@@ -23,6 +26,11 @@ __all__ = [
     "printed_key",
     "run_key_command",
 ]
+
+
+_COMMAND_S = 60.0  # seconds that a key_command gets
+_LEFT_BEHIND_S = 1.0  # seconds for the end of what it has printed, once it has ended
+_MOST_PRINTED = 64 * 1024  # bytes
 
 
 def key_for(endpoint: Endpoint, given: str | None = None) -> str | None:
@@ -73,18 +81,54 @@ def key_sources(row: Provider, environ: Mapping[str, str]) -> list[str]:
 
 
 def run_key_command(command: str, who: str, table: str) -> str:
-    """What a key_command prints. Raises SettingsError, which names `who` and the `table` of the settings file."""
+    """What a key_command prints. Raises SettingsError, which names `who` and the `table` of the settings file.
+
+    A command gets a minute, for a password that it may ask for. What a process that it left behind prints does not
+    count.
+    """
     failed: str | None
+    printed = errors = ""
     try:
-        words = shlex.split(command)
-        done = subprocess.run(words or ["false"], capture_output=True, text=True, stdin=subprocess.DEVNULL)
-        failed = (done.stderr.strip() or f"exit code {done.returncode}") if done.returncode else None
+        code, printed, errors = _run(shlex.split(command) or ["false"])
+        failed = (errors.strip() or f"exit code {code}") if code else None
+    except subprocess.TimeoutExpired:
+        failed = f"it did not end within {_COMMAND_S:g} s"
     except (OSError, ValueError) as error:
         failed = str(error)
     if failed:
         hint = f"run the command of {table} in the settings file by hand"
         raise SettingsError(f"{who}: key_command failed: {failed}", hint=hint, kind="credentials")
-    return done.stdout
+    return printed
+
+
+def _run(words: Sequence[str]) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of a command: at most 64 KiB of each, waited for within bounds.
+
+    The pipes are read in threads, because a process that the command leaves behind may hold them open for ever.
+    """
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe)
+    found = (bytearray(), bytearray())
+    readers = []
+    for stream, content in zip((process.stdout, process.stderr), found, strict=True):
+        readers.append(threading.Thread(target=_collect, args=(stream, content), daemon=True))
+        readers[-1].start()
+    try:
+        code = process.wait(_COMMAND_S)
+    except BaseException:
+        process.kill()
+        process.wait()
+        raise
+    for reader in readers:
+        reader.join(_LEFT_BEHIND_S)
+    out, err = (bytes(content).decode("utf-8", "replace") for content in found)
+    return code, out, err
+
+
+def _collect(stream: IO[bytes], content: bytearray) -> None:
+    while len(content) < _MOST_PRINTED and (piece := os.read(stream.fileno(), 4096)):
+        content += piece
+    stream.close()
 
 
 def clean_key(text: str, source: str) -> str:

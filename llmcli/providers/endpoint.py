@@ -1,4 +1,4 @@
-"""Resolve where a provider is reached, and with which address, key, headers and network."""
+"""Resolve the endpoint of a provider: address, key, headers and network."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -32,7 +32,7 @@ class Endpoint:
     key: str | None
     """The API key or token; None where the request needs none, or is signed."""
     headers: Mapping[str, str]
-    """Headers of the row and of variables, sent besides the protocol's own."""
+    """Headers of the row and of variables, sent in addition to the protocol's own."""
     network: Network
     """The proxy, the certificates and the connection to use."""
     environ: Mapping[str, str]
@@ -62,7 +62,7 @@ class Endpoint:
 
     @property
     def needs_key(self) -> bool:
-        """Whether a request without a key is bound to fail."""
+        """Whether the provider refuses requests without a key."""
         row = self.provider
         return bool(row.key_env or row.key_command) and not row.key_optional and self.is_vendor
 

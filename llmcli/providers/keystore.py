@@ -1,17 +1,20 @@
-"""The file of keys, beside the settings: private, written whole or not at all, one key for each provider."""
+"""Read and write keys.json, the private file with one API key for each provider."""
 
 from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from llmcli.errors import SettingsError
-from llmcli.paths import config_folder
+from llmcli.paths import config_folder, read_file
 
 __all__ = ["changing_keys", "keys_path", "read_keys"]
+
+_LOCK_S = 5.0  # seconds to wait for another process that changes the file
 
 
 def keys_path(environ: Mapping[str, str]) -> Path:
@@ -25,9 +28,7 @@ def read_keys(path: Path) -> dict[str, str]:
     Raises SettingsError where the file cannot be read, is no file of keys, or is open to other users.
     """
     try:
-        with path.open("rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
-            content = file.read()
+        content, mode = read_file(path)
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except OSError as error:
@@ -50,12 +51,12 @@ def read_keys(path: Path) -> dict[str, str]:
 
 @contextmanager
 def changing_keys(path: Path) -> Iterator[dict[str, str]]:
-    """The keys, to be changed here; in the end they take the place of the file, readable by its owner alone.
+    """Yield the keys; on exit write them atomically, with mode 0600, under a lock.
 
-    Its folder too, where it is new. Whoever else changes them meanwhile has to wait (not on Windows). Raises
+    A new folder is private too. Other processes wait for the lock (not on Windows). Raises
     SettingsError where the keys cannot be read or written; the old file is then as it was.
     """
-    path = Path(os.path.realpath(path))  # it may be a link into somebody's collection of settings
+    path = Path(os.path.realpath(path))  # it may be a symbolic link into a repository of settings
     try:
         if not path.parent.is_dir():
             path.parent.mkdir(parents=True)
@@ -77,7 +78,17 @@ def _alone_in(folder: Path) -> Iterator[None]:
 
     number = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(number, fcntl.LOCK_EX)
+        end = time.monotonic() + _LOCK_S
+        while True:
+            try:
+                fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= end:
+                    hint = "end it, and try again"
+                    told = f"{folder} is locked by another process, which may be changing the file of keys"
+                    raise SettingsError(told, hint=hint, kind="credentials") from None
+                time.sleep(0.05)
         yield
     finally:
         os.close(number)

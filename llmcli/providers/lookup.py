@@ -10,7 +10,7 @@ from llmcli.errors import UserError
 from llmcli.providers.table import PROVIDERS, REPLAY, Provider
 from llmcli.spelling import did_you_mean, find_close
 
-# Bare names that need no prefix (the reference documents' rule); anything else is asked to name its provider.
+# Bare names that need no prefix; any other bare name is an error that asks for the provider.
 _BARE_NAMES = {"gpt": "openai", "o1": "openai", "o3": "openai", "claude": "anthropic", "gemini": "google-gla"}
 
 BARE_STARTS = tuple(_BARE_NAMES)
@@ -33,7 +33,7 @@ _FORCED = {"-chat": "openai", "-responses": "openai-responses"}
 _FAMILIES = ("claude", "sonnet", "haiku", "opus", "flash", "gemini", "grok", "llama", "qwen", "command")
 
 
-# Providers that are no more, and what to say of them.
+# Providers that no longer exist, and the message for each.
 _GONE = {"github": "GitHub Models was retired on 2026-07-30"}
 
 
@@ -74,6 +74,8 @@ def split_model(name: str, rows: Mapping[str, Provider] = PROVIDERS) -> tuple[Pr
         alone = next((row for row in rows.values() if prefix in row.names), None)
         bare = next((owner for start, owner in _BARE_NAMES.items() if prefix.startswith(start)), None)
         if alone is None and bare is None:
+            if not name.strip():
+                raise UserError("the name of the model is empty", hint="write it as provider:model")
             hint = _like(prefix, rows) or did_you_mean(prefix, rows)
             raise UserError(f"Unknown model: {name}", hint=hint or "write it as provider:model; see `llmcli providers`")
         row, model = (alone, "") if alone else (find_provider(bare or "", rows), prefix)

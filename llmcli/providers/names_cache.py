@@ -1,4 +1,4 @@
-"""Names of models kept for completion: those of the price list, and what providers listed when they were asked."""
+"""A cache of model names for shell completion: those of the price list and of `llmcli models PROVIDER --live`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 
-from llmcli.paths import private_file, replace_file
+from llmcli.paths import private_file, read_file, replace_file
 from llmcli.providers.table import Provider
 
 __all__ = ["keep_live_names", "known_names"]
@@ -68,7 +68,7 @@ def _stamp() -> str:
 def _read(name: str) -> dict[str, list[str]]:
     """A kept table; empty where it cannot be read, or is none."""
     try:
-        found = json.loads(private_file("state", name).read_bytes() or b"{}")
+        found = json.loads(read_file(private_file("state", name))[0] or b"{}")
     except (OSError, ValueError, RecursionError):
         return {}
     if not isinstance(found, dict):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Optional
 from urllib.parse import urlsplit
 
 from llmcli.errors import SettingsError, UserError
+from llmcli.paths import read_file
 from llmcli.secrets import url_secrets
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class Network:
     proxy_from: str = "--proxy"
     """The option or setting that named the proxy."""
     ca_file: str | None = None
-    """A file of certificates to trust besides the system's."""
+    """A file of certificates to trust in addition to the system's."""
     ca_file_from: str = "--ca-file"
     """The option or setting that named the file."""
     client_cert: str | None = None
@@ -86,7 +87,7 @@ class Network:
             return None
         fault = fault_of(self.ca_file_from)
         try:
-            content = Path(os.path.expanduser(self.ca_file)).read_bytes()
+            content, _ = read_file(Path(os.path.expanduser(self.ca_file)))
         except (OSError, ValueError) as error:
             why = error.strerror if isinstance(error, OSError) else error
             raise fault(f"{self.ca_file_from}: cannot read {self.ca_file}: {why}") from error

@@ -1,4 +1,4 @@
-"""The price list in force: the one that genai-prices brought, or the one that `llmcli models --update` fetched."""
+"""The price list in force: that of the installed genai-prices, or a newer one from `llmcli models --update`."""
 
 from __future__ import annotations
 

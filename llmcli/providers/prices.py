@@ -48,7 +48,7 @@ def load_prices() -> None:
 
 
 def known_models(row: Provider) -> list[KnownModel]:
-    """The models that the row names, its default first, then those that the price list has besides."""
+    """The models that the row names, its default first, then the other models of the price list."""
     now = datetime.now(UTC)
     snapshot = price_list()
     try:
@@ -69,7 +69,7 @@ def known_models(row: Provider) -> list[KnownModel]:
 
 
 def cost_of(model: str, usage: Usage, rows: Mapping[str, Provider] = PROVIDERS) -> float | None:
-    """The USD for a usage of `provider:model`: as told, else by estimate; 0 where nobody sends a bill.
+    """The USD for a usage of `provider:model`: the provider's amount, else an estimate; 0 for free servers.
 
     None where the price list does not have the model, or where the provider did not tell the tokens in and out.
     """

@@ -1,4 +1,4 @@
-"""The table of providers: who they are, where they live, which key opens them, and how they differ in data.
+"""The table of providers: names, addresses, key variables, default models and differences of their APIs.
 
 One row is one vendor; a vendor that speaks a known protocol needs nothing else. How a protocol is spoken stands in
 `llmcli/models/`. Sources: the vendors' API documentation, and the recordings that `tests/test_recorded.py` replays.
@@ -114,7 +114,7 @@ class Provider:
     proxy: tuple[str, str] | None = None
     """The proxy to use, and the option or setting that named it; None: HTTPS_PROXY and its like."""
     ca_file: tuple[str, str] | None = None
-    """A file of certificates to trust besides the system's, and the option or setting that named it."""
+    """A file of certificates to trust in addition to the system's, and the option or setting that named it."""
     client_cert: tuple[str, str] | None = None
     """A PEM file of the certificate to show to the server, and the setting that named it."""
     client_key: tuple[str, str] | None = None

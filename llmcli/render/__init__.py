@@ -1,4 +1,4 @@
-"""What the person and the script see: `show` feeds the reply to stdout, and what stands beside it to stderr."""
+"""Renderers of replies: `show` passes each event to the renderer of stdout and to the progress lines on stderr."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ class Renderer(Protocol):
 
     @property
     def at_once(self) -> bool:
-        """Whether nothing is written before `end`."""
+        """True if the renderer writes nothing before `end`."""
 
     def event(self, event: StreamEvent) -> None:
-        """Show one event as it arrives. Raises ClosedPipe when nobody reads any more."""
+        """Show one event as it arrives. Raises ClosedPipe when the reader of stdout has closed the pipe."""
 
     def pause(self) -> None:
-        """Make room on the terminal, if it is one: something else is to be written there, on a line of its own."""
+        """Clear the live rows of a terminal and end the open line, so that other lines can be written."""
 
     def end(self, result: Result) -> None:
-        """Finish, also after an error or Ctrl-C: `result` holds what had arrived and what went wrong.
+        """Finish, also after an error or Ctrl-C: `result` holds the partial reply and the error.
 
         Text of the result that has not come through `event` is shown now: Ctrl-C may have been in between.
         """
@@ -49,9 +49,9 @@ class Renderer(Protocol):
 def make_renderer(
     settings: Settings, model: str, console: Console, *, partial: bool = False, calls: Calls | None = None
 ) -> Renderer:
-    """The renderer that the settings ask for; `model` is the name as the person gave it.
+    """The renderer that the settings choose; `model` is the name as the user wrote it.
 
-    With `partial`, stdout gets what the verdict makes of the reply, and not its text. With `calls`, tools are
+    With `partial`, stdout gets the output of the verdict instead of the text of the reply. With `calls`, tools are
     offered: a terminal shows the text of every step, anything else gets that of the last one.
     """
     stdout = console.stdout
@@ -85,7 +85,7 @@ def make_renderer(
 
 
 def show(events: Iterable[StreamEvent], renderer: Renderer, aside: Aside, result: Result) -> None:
-    """Pull the reply through both, and record in `result` when the first text came."""
+    """Show all events on stdout and stderr, and record in `result` the time of the first text."""
     for event in events:
         if isinstance(event, Notice | Repair | AttemptFailed):
             event = replace(event, text=result.secrets.redact(event.text))

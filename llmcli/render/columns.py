@@ -1,4 +1,4 @@
-"""Tables of text in aligned columns that fit the terminal."""
+"""Lay out text tables in aligned columns that fit the terminal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Seconds as people read them."""
+"""Format durations: `0.8 s`, `6 s`, `1 m 12 s`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Saved conversations as one HTML page that stands by itself: no script, no request to anywhere, light and dark.
+"""Export saved conversations as one HTML page without scripts and without external requests, light and dark.
 
 The text of prompts and replies is hostile: HTML in it is shown as text, a remote image becomes a link, and the policy
 of the page forbids everything but its own style and images that it holds.

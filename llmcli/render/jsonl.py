@@ -1,4 +1,4 @@
-"""For scripts: one JSON object for the whole reply, or one a line for each event."""
+"""JSON output: one object for the whole reply (`--format json`), or one line for each event (`--format ndjson`)."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class NDJSONRenderer:
         self._write("start", {"model": model})
 
     def event(self, event: StreamEvent) -> None:
-        """One line for what a reader can use at once."""
+        """Write one line for each event that a reader can use at once."""
         if self._calls and isinstance(event, ReplyStart) and self._step_over:
             self._more["step"] += 1
             self._step_over = False
@@ -103,7 +103,7 @@ class NDJSONRenderer:
 
 
 def _line(value: dict[str, Any], result: Result | None = None) -> str:
-    """One line; the JSON of a reply stands in it with the model's own digits."""
+    """Write one line; JSON data of the reply keeps the model's own digits."""
     if result and result.fit:
         # No text of the reply can hold these characters: its quotes are escaped. What follows `data` might.
         mark, exact = '"data": null', f'"data": {result.fit.compact}'

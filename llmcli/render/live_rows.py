@@ -1,4 +1,4 @@
-"""Rows on stderr that draw themselves again while time passes, and are gone before anything else is written."""
+"""Live rows on stderr: a thread draws them again as time passes, and they are erased before other output."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from llmcli.render.streams import Stderr
 
 __all__ = ["LiveRows"]
 
-_FIRST_S = 0.05  # what is over sooner is not worth a flicker
+_FIRST_S = 0.05  # a shorter wait shows no rows, which would only flicker
 _FRAME_S = 0.125
 
 
@@ -27,7 +27,7 @@ class LiveRows:
         self._stderr = stderr
         self._rows = rows
         self._region = Region(stderr.steer, stderr.size)
-        self._lock = Lock()  # held by whoever writes to the terminal
+        self._lock = Lock()  # held by the thread that writes to the terminal
         self._first = time.monotonic() + _FIRST_S
         self._over: Event | None = None  # None: stopped
 
@@ -40,7 +40,7 @@ class LiveRows:
             Thread(target=self._draw_on, args=(self._over,), daemon=True, name="live rows").start()
 
     def stop(self, instead: Sequence[str] = ()) -> None:
-        """Take the rows off the screen, and leave the lines `instead` there."""
+        """Erase the rows, and write the lines `instead` in their place."""
         if self._over is not None:
             self._over.set()
             self._over = None

@@ -1,4 +1,4 @@
-"""Rows about saved conversations: dates, and what a search found."""
+"""Format rows about saved conversations: dates and search results."""
 
 from __future__ import annotations
 

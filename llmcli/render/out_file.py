@@ -1,4 +1,4 @@
-"""The file of --out: it takes the place of stdout, and gets its name only when the reply is whole."""
+"""Write the reply to the file of --out, which gets its name only when the reply is whole."""
 
 from __future__ import annotations
 

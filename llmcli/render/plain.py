@@ -1,4 +1,4 @@
-"""The reply as text, as it arrives: byte for byte into a pipe, harmless on a terminal."""
+"""Show the reply as plain text: byte for byte in a pipe, with control characters removed on a terminal."""
 
 from __future__ import annotations
 

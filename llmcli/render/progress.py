@@ -1,4 +1,4 @@
-"""What stands beside the reply, on stderr: who is being waited for, the reasoning, and notices."""
+"""Progress on stderr: waiting status, reasoning, tool calls and notices."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _KEPT = 4096  # characters of the reasoning: more than these rows hold
 
 
 class _Reply(Protocol):
-    """What is to be known of a `Renderer` here."""
+    """The part of `Renderer` that this module uses."""
 
     @property
     def at_once(self) -> bool: ...
@@ -43,7 +43,7 @@ class _Reply(Protocol):
 
 
 class Aside:
-    """Beside one reply: `event` takes each of its events before the reply itself shows it.
+    """Progress of one reply: `event` takes each event before the renderer of the reply shows it.
 
     `thinking` shows the reasoning whole, or hides it; None shows its end while it comes and folds it into one line
     afterwards, where stderr is a terminal, and hides it elsewhere.
@@ -61,14 +61,14 @@ class Aside:
         self._doing = ""  # what it does until it answers
         self._since = 0.0  # when the wait began; the three below are on the same clock
         self._again_at = 0.0  # when the next try begins
-        self._thinks_since: float | None = None  # None: no reasoning is under way
+        self._thinks_since: float | None = None  # None: no reasoning is arriving
         self._end = ""  # of the reasoning
-        self._counted: int | None = 0  # tokens of reasoning that are folded already; None: nobody knows
+        self._counted: int | None = 0  # tokens of reasoning that are folded already; None: unknown
         self._told: int | None = None  # tokens of all reasoning so far
 
     @contextmanager
     def waiting_for(self, model: str) -> Iterator[None]:
-        """Show that `model` is being waited for, until text comes; nothing is left behind at the end."""
+        """Show a waiting line for `model` until text comes; it is erased at the end."""
         self._model, self._since = model, time.monotonic()
         try:
             self._show()
@@ -77,7 +77,7 @@ class Aside:
             self._clear()
 
     def event(self, event: StreamEvent, reply: _Reply) -> None:
-        """Show what belongs here; before text comes, whatever was drawn is off the screen."""
+        """Show reasoning and notices; erase the live rows before text comes."""
         if isinstance(event, TextDelta):
             if self._thinks_since is not None or (self._shown and not reply.at_once):
                 self._clear(part=True)
@@ -153,7 +153,7 @@ class Aside:
         return f"thought for {whole_seconds(time.monotonic() - since, least='less than a second')}{counted}"
 
     def _rows(self, columns: int, height: int) -> list[str]:
-        """What the live rows say now; called by the thread that draws them."""
+        """The current live rows; called by the thread that draws them."""
         now, thinks_since = time.monotonic(), self._thinks_since
         tool = f"{self._tool_name}: {self._calls.progress}" if self._calls and self._calls.progress else self._tool_name
         parts = [tool or self._model, whole_seconds(now - self._since)]

@@ -1,4 +1,4 @@
-"""The live region: the rows at the bottom of a terminal that still change; what stands above them never does."""
+"""The live region: rows at the bottom of a terminal that are redrawn; rows above them never change."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Region:
     """Rows that are drawn again and again; the cursor waits on the line below them.
 
     `write` takes one frame, escape sequences and all; `size` tells (columns, rows) of the terminal now. Between two
-    calls nobody else may write to the terminal, unless `clear` or `leave` came before. Not safe for two threads.
+    calls no other code may write to the terminal, unless `clear` or `leave` came before. Not safe for two threads.
     """
 
     def __init__(self, write: Callable[[str], None], size: Callable[[], tuple[int, int]]) -> None:

@@ -1,4 +1,4 @@
-"""A reply of several steps on a terminal: the text of each step is finished before the lines about its tool calls."""
+"""Show a reply of several steps on a terminal: end the text of each step before the lines about its tool calls."""
 
 from __future__ import annotations
 

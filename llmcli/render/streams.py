@@ -1,4 +1,4 @@
-"""The two output streams: bytes for pipes, harmless text for terminals, and a closed pipe that ends in silence."""
+"""Stdout and Stderr: bytes for pipes, text without control characters for terminals, and ClosedPipe errors."""
 
 from __future__ import annotations
 
@@ -124,8 +124,8 @@ class Stderr:
     """Standard error: lines about the reply, dim where the terminal can, nothing but errors with `quiet`.
 
     None of the `secrets` gets through. `is_live` is a terminal whose rows may change after they were written;
-    `at_start` tells whether the next character begins a line. Whoever draws such rows sets `room`: they are off the
-    screen as long as something else is written.
+    `at_start` tells whether the next character begins a line. Code that draws such rows sets `room`: they are off the
+    screen while other text is written.
     """
 
     def __init__(self, secrets: Secrets | None = None) -> None:
@@ -147,7 +147,7 @@ class Stderr:
         self._styled = self.is_terminal and (not plain if wanted is None else wanted)
 
     def write(self, text: str, *, dim: bool = False) -> None:
-        """Write text as it comes; a stderr that nobody reads is no reason to fail."""
+        """Write text as it comes; a closed stderr is not an error."""
         text = self.shown(text)
         if text:
             with self.room():
@@ -197,10 +197,10 @@ class Stderr:
             self.write(f"{text}\n", dim=dim)
 
     def error(self, error: LlmcliError) -> None:
-        """What went wrong, and what to do."""
+        """Show an error and its hint."""
         self.fresh_line()
         if isinstance(error, Interrupted) and self.is_live:
-            self.steer("\r\x1b[K")  # the terminal has echoed ^C
+            self.steer("\r\x1b[K")  # after the ^C that the terminal has echoed
         self._labeled("error: ", " ".join(error.message.split()))
         if isinstance(error, FallbackExceptionGroup):
             for one in error.exceptions:

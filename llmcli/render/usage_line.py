@@ -18,7 +18,7 @@ _SHORT = {
 }
 
 
-_LEAST_SAVED = 0.001  # USD; less is not worth a word
+_LEAST_SAVED = 0.001  # USD; a smaller saving is not shown
 _LEAST_NAME = 10  # columns in which the end of a model's name still says which it is
 
 
@@ -74,8 +74,7 @@ def _count(number: int | None, unit: str, part: int | None = None, part_name: st
 def cost_in_words(usd: float | None, *, told: bool = False, about: bool = False) -> str:
     """`$12.34 est.`, `$0.000010 est.`: cents, or two digits that say something, up to six places; no `est.` where told.
 
-    Nothing where nobody sends a bill; `unknown cost` where no price is known. `about` marks a cost of estimated tokens
-    with `~`.
+    Empty for free servers; `unknown cost` where no price is known. `about` marks a cost of estimated tokens with `~`.
     """
     if not usd:
         return "unknown cost" if usd is None else ""

@@ -1,1 +1,1 @@
-"""The interactive session."""
+"""The interactive session: input line, slash commands, totals."""

@@ -1,4 +1,4 @@
-"""Text to the clipboard: through the terminal, which works over ssh, and by the system's own command."""
+"""Copy text to the clipboard: by an escape sequence of the terminal, which works over ssh, and by a system command."""
 
 from __future__ import annotations
 

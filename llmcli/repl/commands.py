@@ -1,4 +1,4 @@
-"""The commands of a session. The table feeds /help, completion and dispatch."""
+"""The slash commands of a session: one table for /help, completion and dispatch."""
 
 from __future__ import annotations
 

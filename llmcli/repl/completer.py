@@ -1,4 +1,4 @@
-"""What Tab offers in a session: commands, and what each of them takes."""
+"""Tab completion in a session: slash commands and their arguments."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The /copy command: a reply or a code block to the clipboard."""
+"""The /copy command: copy a reply or a code block to the clipboard."""
 
 from __future__ import annotations
 

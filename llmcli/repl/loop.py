@@ -1,4 +1,4 @@
-"""The interactive session: a line is read, a reply is shown, until the person leaves."""
+"""The loop of a session: read a line, run its command or send it as a prompt, until the user leaves."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def _line(session: Session) -> Line:
 
     def load() -> None:
         for step in (session.conversation.model.load, session.load):
-            with suppress(Exception):  # it fails again when somebody sends, and is told then
+            with suppress(Exception):  # the first request fails in the same way, and reports it
                 step()
         line.redraw()
 

@@ -1,4 +1,4 @@
-"""Choose one of several rows with the arrow keys, with a glance at what the chosen row holds."""
+"""Let the user choose one of several rows with the arrow keys, with a preview of the chosen row."""
 
 from __future__ import annotations
 

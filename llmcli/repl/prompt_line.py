@@ -1,4 +1,4 @@
-"""The input line: editing, history, keys, bottom bar. What the keys mean is stated in cli.md's terms in `KEYS`."""
+"""The input line of a session: editing, history, key bindings, bottom bar."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a session holds, and one prompt of it sent. Neither the input line nor the commands."""
+"""The state of a session, and sending one prompt of it; the input line and the commands are in other modules."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ def refuse_json(form: str | None) -> None:
 class Session:
     """A conversation and what surrounds it.
 
-    `model_name` is the model as it was asked for, `files` and `attachments` go with the next prompt, `unanswered` is
-    the last prompt if nobody answered it, `template` a prompt file that the next prompt fills, `saver` what
+    `model_name` is the model as the user wrote it, `files` and `attachments` go with the next prompt, `unanswered` is
+    the last prompt if it has no reply, `template` a prompt file that the next prompt fills, `saver` what
     saves the turns, `toolbox` has the tools that are offered. `say` shows lines to the person, `choose` lets them pick
     one of several rows.
     """
@@ -136,7 +136,7 @@ class Session:
         self.saver.begin_anew()
 
     def load(self) -> None:
-        """Import what the first reply needs, and the price list; that takes a moment, and until then nobody asks it."""
+        """Import the modules of the first reply and load the price list, which takes a moment."""
         from llmcli.providers.prices import load_prices
 
         if self.console.stdout.is_terminal:
@@ -146,7 +146,7 @@ class Session:
         self.prices_loaded = True
 
     def _providers(self, name: str) -> list[str]:
-        """Who answers for a model or a chain; nobody where one of them is unknown, which is said when it is chosen."""
+        """The provider prefixes of a model or a chain; none if one is unknown, which `choose_model` reports."""
         with suppress(UserError):
             return [split_model(one, self.config.providers)[0].name for one in self.config.chain(name)]
         return []

@@ -1,4 +1,4 @@
-"""What a session has used so far: the bottom bar and /usage. Unknown is said, and is never zero."""
+"""Totals of a session for the bottom bar and /usage. An unknown value is shown as unknown, never as zero."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["Spent", "bar", "spent"]
 class Spent:
     """Replies and tokens; `usd` as far as it is known (None: not at all), `unpriced` replies are missing from it.
 
-    `told` says that the vendors themselves said so.
+    `told` is True if all amounts came from the vendors.
     """
 
     usage: Usage

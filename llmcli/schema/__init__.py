@@ -1,4 +1,4 @@
-"""The shape of a reply: a JSON Schema of the user's, what is sent of it, and whether a reply fits it."""
+"""Structured output: the user's JSON Schema, the schema that is sent, and the validation of a reply."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A Python type as the shape of a reply, by pydantic: a model, dataclass, TypedDict, list, int, union ..."""
+"""Turn a Python type into the schema of a reply with pydantic: a model, dataclass, TypedDict, list, int, union ..."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Saved conversations."""
+"""Saved conversations and the usage ledger, in one SQLite database."""

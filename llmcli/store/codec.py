@@ -1,4 +1,4 @@
-"""Messages as rows: JSON objects with the data of their files taken out, the text for search, and the title."""
+"""Convert messages to database rows and back: JSON without file data, text for search, and a title."""
 
 from __future__ import annotations
 

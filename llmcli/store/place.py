@@ -1,4 +1,4 @@
-"""Where this process runs: its folder and its terminal."""
+"""The current folder and terminal, which `-c` uses to find a conversation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Estimate the costs that were left for later, before they are shown or counted."""
+"""Estimate costs that were stored without a price, before they are shown or counted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Write turns to the database from a thread of its own, so that neither a slow disk nor a lock holds the reply up.
+"""Write turns to the database in a separate thread, so that a slow disk or a lock does not delay the reply.
 
 The thread begins with the first turn and imports SQLite only then, while the provider is being waited for. An error
 ends the writing; it is reported once, and never changes the reply.

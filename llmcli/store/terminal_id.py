@@ -1,4 +1,4 @@
-"""Tell one terminal from another, so that `-c` goes on with the conversation of this one.
+"""Identify the terminal, so that `-c` continues the conversation of this one.
 
 Inside a multiplexer its pane is the terminal: the path of its tty changes when a session is attached again, and the
 variables of terminal programs are inherited by terminals that are started from other terminals.

@@ -1,4 +1,4 @@
-"""What is known of a turn when it begins and when it ends: values without the database, cheap to import."""
+"""The values that describe a turn at its start and end; cheap to import, without the database."""
 
 from __future__ import annotations
 

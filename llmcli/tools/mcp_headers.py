@@ -1,4 +1,4 @@
-"""Values of HTTP headers that mirror a tool call, as MCP 2026-07-28 wants them."""
+"""The HTTP headers that repeat values of a tool call, which MCP 2026-07-28 requires."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Talk to an MCP server over Streamable HTTP: each message is a POST, answered by JSON or by a stream of events."""
+"""The Streamable HTTP transport of MCP: each message is a POST, and the response is JSON or a stream of events."""
 
 from __future__ import annotations
 

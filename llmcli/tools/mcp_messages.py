@@ -1,4 +1,4 @@
-"""JSON-RPC messages of a tool server: decode, sort and bound what it sends, and answer what it asks."""
+"""JSON-RPC messages of a tool server: decode, sort and limit its messages, and answer its requests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Talk to an MCP server that is a program: one JSON-RPC message a line on its stdin and stdout."""
+"""The stdio transport of MCP: start a program, and exchange one JSON-RPC message a line on its stdin and stdout."""
 
 from __future__ import annotations
 

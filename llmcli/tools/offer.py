@@ -1,4 +1,4 @@
-"""From settings to the tools of a run: which servers and own commands are named, and the rules for their calls."""
+"""Select the tools of a run from the settings: servers, own commands, and the rules for their calls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tool servers by name, URL or command line: from settings and options to what is to be started."""
+"""Resolve the tool servers of settings and options: by name, URL or command line."""
 
 from __future__ import annotations
 

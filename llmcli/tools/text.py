@@ -1,4 +1,4 @@
-"""Clean text from tool servers: remove what steers a terminal or hides from a reader, and limit its size."""
+"""Clean text from tool servers: remove control and invisible characters, and limit its size."""
 
 from __future__ import annotations
 

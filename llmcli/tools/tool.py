@@ -25,7 +25,7 @@ class Hints:
     idempotent: bool = False
     """A second call with the same arguments changes nothing more."""
     open_world: bool = True
-    """The tool talks to the outside: the web, a mail server."""
+    """The tool reaches outside systems: the web, a mail server."""
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""The tools of one run: start the named servers in parallel, offer what they list, end them with us."""
+"""The tools of one run: start the named servers in parallel, list their tools, end them with the process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The batch services of vendors: which one a model has, and what it takes to use it."""
+"""The batch services of vendors: choose the one of a model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The frames of application/vnd.amazon.eventstream (docs.aws.amazon.com, Transcribe, event stream encoding).
+"""Decode frames of application/vnd.amazon.eventstream (docs.aws.amazon.com, Transcribe, event stream encoding).
 
 botocore reads the headers, which hardly ever change; the rest of its parser takes half the time of a reply.
 """

@@ -1,4 +1,4 @@
-"""Open connections: resolve host names in a thread, so that Ctrl-C is heard while a name server is silent."""
+"""Open connections: resolve host names in a thread, so that Ctrl-C works while a name server is silent."""
 
 import socket
 import time

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 import httpx2
 
+from llmcli.secrets import shortened
+
 ERROR_BODY = 1024 * 1024
 """Bytes of an error body, or of a web page, that are read; the rest is left."""
 DOCUMENT = 64 * 1024 * 1024
@@ -18,12 +20,13 @@ def decoded(response: httpx2.Response) -> Iterator[bytes]:
 
     Raises httpx2.DecodingError for a damaged body, or an encoding that was not offered.
     """
-    coding = response.headers.get("content-encoding", "").strip().lower()
+    named = response.headers.get("content-encoding", "").strip()
+    coding = named.lower()
     if coding in ("", "identity"):
         yield from response.iter_raw()
         return
     if coding not in ("gzip", "x-gzip", "deflate"):
-        raise httpx2.DecodingError(f"the encoding {coding[:40]!r} was not offered", request=response.request)
+        raise httpx2.DecodingError(f"the encoding {shortened(named, 40)!r} was not offered", request=response.request)
     decoder = zlib.decompressobj(47 if "gzip" in coding else 15)
     try:
         for chunk in response.iter_raw():

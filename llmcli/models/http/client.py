@@ -1,4 +1,4 @@
-"""Make the HTTP clients: proxy, certificates and connections as the settings and variables say."""
+"""Make HTTP clients with the proxy, certificates and connections of the settings and variables."""
 
 import ssl
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Google's credentials: an access token and a project, from a file or from the machine; found at the first request.
+"""Google credentials: find an access token and a project in a file or on the machine, at the first request.
 
 google-auth reads the files and signs, over our own wire. Its `default()` is not used: for the metadata server it needs
 `requests`, it starts gcloud even where the project is known, and it probes, sleeps and tries again out of sight.
@@ -46,7 +46,7 @@ class _Source(Protocol):
     owner: str | None
 
     def project(self) -> str | None:
-        """The project to use where nobody names one."""
+        """The project to use if neither option nor variable names one."""
 
     def token(self) -> tuple[Any, float]:
         """A new token, not looked at yet, and the time at which it ends."""
@@ -56,7 +56,7 @@ class GoogleCredentials:
     """Application default credentials, or those of a service account's file; found at the first request, never before.
 
     `who` names the model in messages. Both methods raise SettingsError where something is missing or contradictory,
-    and ProviderError, AuthenticationError in particular, where Google was asked in vain. No message holds a secret.
+    and ProviderError (often AuthenticationError) where Google refused or did not respond. No message holds a secret.
     """
 
     def __init__(

@@ -25,7 +25,7 @@ from llmcli.models.http.sse import status_error
 class HTTPModel(ProtocolModel):
     """A protocol names its `url` and its `authorization`; both are called late, because they may use the network."""
 
-    signs: ClassVar = False  # whether authorization() signs or uses the network; a dry run then shows `***`
+    signs: ClassVar = False  # True if authorization() signs or uses the network; a dry run then shows `***`
     fixed_headers: ClassVar[Mapping[str, str]] = {}  # sent with every request of the protocol, lower case
     seconds = 600.0  # the timeout of a read, for calls that `authorization` makes
     _granted: frozenset[str] = frozenset()

@@ -1,4 +1,4 @@
-"""Talk to the batch service of a vendor: JSON calls, uploads from a file, and results line by line.
+"""Send requests to the batch service of a vendor: JSON calls, uploads from a file, results line by line.
 
 Every request goes to the model's own address, with the model's own key and headers. An address that an answer names is
 never used, and a redirect is not followed: both could take the key elsewhere.
@@ -44,7 +44,7 @@ def checked_id(who: str, value: object) -> str:
 
 
 class JobClient:
-    """Sends requests beside the model's own, with its key and over its connection. Raises ProviderError."""
+    """Send further requests with the key and the connection of a model. Raises ProviderError."""
 
     def __init__(self, model: HTTPModel, seconds: float) -> None:
         self.model = model

@@ -1,4 +1,4 @@
-"""The models that a provider itself says it has; what it does not say of them stays unknown."""
+"""Request a provider's list of models; values that the list does not have stay unknown."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ __all__ = ["live_models"]
 
 @dataclass(frozen=True)
 class _Shape:
-    """How a protocol tells its models.
+    """The form of a protocol's list of models.
 
     `path` below the address; `entries` the field that holds the list; `name` and `windows` (the first that is there)
     fields of an entry; `next_page` the field that names a further page, and the parameter that asks for it; `chat` a
@@ -83,7 +83,7 @@ def live_models(row: Provider, environ: Mapping[str, str], seconds: float) -> li
     """Ask the row's provider, at most `seconds` between two reads; in its own order.
 
     Raises UserError where it has no list, SettingsError for missing credentials, both before any network, and
-    ProviderError for whatever the wire does.
+    ProviderError for any failure of the provider or network.
     """
     shape = _SHAPES.get(row.protocol)
     if shape is None or row.deployments:
@@ -165,7 +165,7 @@ def _is_name(value: object) -> bool:
 
 
 def _is_for_chat(shape: _Shape, entry: Mapping[str, Any]) -> bool:
-    """Whether it can be talked to, which is believed where the provider does not tell."""
+    """Whether the model is for chat; assumed where the list does not say."""
     if entry.get("lifecycle") == "retired":  # Anthropic keeps them in its list
         return False
     told = entry.get(shape.chat[0]) if shape.chat else None
@@ -196,7 +196,7 @@ def _per_million(value: object) -> Decimal | None:
 
 
 def _advise(error: ProviderError, endpoint: Endpoint) -> None:
-    """Say what to do next where only the provider's row knows it."""
+    """Add the hint that needs the provider's row."""
     row = endpoint.provider
     host = httpx2.URL(endpoint.address).netloc.decode("ascii", "replace")
     if error.exit_code == 3:

@@ -20,7 +20,7 @@ TRUST = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 
 @contextmanager
 def network_errors(who: str, request: httpx2.Request | None = None) -> Iterator[None]:
-    """Turn whatever httpx2 raises into a NetworkError that says what broke and what to do."""
+    """Turn the exceptions of httpx2 into a NetworkError that names the failure and a hint."""
     try:
         yield
     except httpx2.HTTPError as error:
@@ -43,7 +43,7 @@ def network_error(who: str, error: BaseException | None, request: httpx2.Request
     network, proxy = (request.extensions.get(WAY) if request else None) or (Network(), None)
     waited = request.extensions.get("timeout", {}) if request else {}
     reason = next((told for cause in reversed(causes) if (told := reason_of(cause))), "") or type(error).__name__
-    in_handshake = isinstance(error, httpx2.ConnectError)  # later an SSLError is a connection that broke
+    in_handshake = isinstance(error, httpx2.ConnectError)  # after the handshake, an SSLError is a broken connection
     tls = next((cause for cause in causes if in_handshake and isinstance(cause, ssl.SSLError)), None)
     if isinstance(tls, ssl.SSLEOFError | ssl.SSLZeroReturnError):  # the server left: a connection that failed
         tls = None

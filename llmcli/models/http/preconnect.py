@@ -1,4 +1,4 @@
-"""Connect ahead: name, TCP and TLS while the protocol is imported, for the first request to use."""
+"""Open the connection of the first request early: name, TCP and TLS while the protocol is imported."""
 
 import time
 from collections.abc import Iterable
@@ -26,7 +26,7 @@ _FRESH_S = 2.0  # servers close idle connections, but not as soon as that
 def connecting(found: FoundModel, seconds: float) -> FoundModel:
     """The same model with a connection to it under way, where its address is known and no proxy stands before it.
 
-    `seconds` is the time-out of a request. Nothing is sent; whatever goes wrong, the first request raises.
+    `seconds` is the time-out of a request. Nothing is sent; the first request raises the errors.
     """
     endpoint, network = found.endpoint, found.endpoint.network
     where = urlsplit(endpoint.address)

@@ -1,4 +1,4 @@
-"""The one path of every HTTP protocol: body from messages, a response, events out of it, errors in one family."""
+"""The base class of HTTP protocols: make a body from messages, send it, read events, raise ProviderError."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _SECRET_HEADERS = {
 class ProtocolModel(Model):
     """A model behind an HTTP protocol; a protocol says how to make the body, send it and read the events.
 
-    `endpoint` says where and how to reach it, `cloud` has what some need besides a key.
+    `endpoint` holds its address, key and network; `cloud` the region, project and account that some need.
     """
 
     _client: Any = None
@@ -61,7 +61,7 @@ class ProtocolModel(Model):
 
     @property
     def vendor(self) -> str:
-        """Who gets its own reasoning back: the provider, or at another address than its own that address's host."""
+        """The name under which reasoning is sent back: the provider, or the host of an address that is not its own."""
         return self.provider.name if self.endpoint.is_vendor else urlsplit(self.address).netloc or self.provider.name
 
     def vendors(self) -> tuple[str, ...]:
@@ -88,10 +88,10 @@ class ProtocolModel(Model):
     def send(
         self, body: dict[str, Any], settings: ModelSettings, transport: httpx2.BaseTransport | None = None
     ) -> httpx2.Response:
-        """Send it, and return the open response; raises ProviderError. `transport` stands in for the network."""
+        """Send a body and return the open response. `transport` replaces the network. Raises ProviderError."""
 
     def client(self, make: Callable[[httpx2.BaseTransport | None], Any], transport: httpx2.BaseTransport | None) -> Any:
-        """The client that is kept, made when it is first wanted; with a `transport` one for this time only.
+        """The HTTP client, made at its first use and kept; with a `transport`, a client for this call only.
 
         Kept, because a client that is collected closes the responses that it opened.
         """
@@ -118,7 +118,7 @@ class ProtocolModel(Model):
         return self.attached(file) is not None
 
     def said(self, text: str) -> dict[str, Any]:
-        """Text as this API wants it beside files."""
+        """Text as this API wants it next to files."""
         return {"type": "text", "text": text}
 
     def content(self, part: UserPromptPart) -> str | list[dict[str, Any]]:
@@ -217,7 +217,7 @@ class ProtocolModel(Model):
         return frozenset(filter(None, found))
 
     def _advise(self, error: ProviderError) -> None:
-        """Say what to do next where only the provider's row knows it."""
+        """Add the hint that needs the provider's row."""
         row = self.provider
         if error.exit_code == 3:
             login = row.other_login or " or ".join(row.key_env) or "the key"

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from llmcli.errors import AuthenticationError, NetworkError, OverloadedError, ProviderError
-from llmcli.secrets import redact
+from llmcli.secrets import redact, shortened
 
 _MOST_BODY = 64 * 1024  # characters of an error body that the error keeps
 _OVERLOADED = {408, 409, 425, 429, 529}
@@ -99,7 +99,7 @@ def provider_error(
     """
     error = _error(who, status, error_details(body), retry_after=retry_after, request_id=request_id, secret=secret)
     text = body if isinstance(body, str) else json.dumps(body, ensure_ascii=False, default=str)
-    error.body = redact(text, [secret or ""])[:_MOST_BODY]
+    error.body = shortened(redact(text, [secret or ""]), _MOST_BODY)
     return error
 
 
@@ -116,7 +116,7 @@ def _error(
     if status is None or status < 400:
         status = next((code for word in words if (code := _status_of(word))), None)
     said = " ".join([message, *words])
-    message = " ".join(redact(message, [secret or ""]).split())[:800] or "the provider gave no reason"
+    message = shortened(" ".join(redact(message, [secret or ""]).split()), 800) or "the provider gave no reason"
     if status is None:
         return NetworkError(f"{who}: {message}", kind="stream", request_id=request_id)
     told = f"{who}: {message} (status {status})"

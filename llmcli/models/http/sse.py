@@ -1,4 +1,4 @@
-"""From an open HTTP response to decoded events, and from a failed one to a ProviderError; the same for every vendor.
+"""Decode server-sent events of an open HTTP response, and turn a failed response into a ProviderError.
 
 The SDKs' own decoders are not used: a BOM or a `retry:` block costs the openai one its first event or the whole stream,
 and an `event: error` passes for text. httpx2's EventSource would be right, at twice the time for each event.
@@ -23,6 +23,7 @@ from llmcli.errors import NetworkError, ProviderError
 from llmcli.models.http.bounded import DOCUMENT, ERROR_BODY, decoded
 from llmcli.models.http.network_errors import network_errors
 from llmcli.models.http.provider_errors import error_details, provider_error
+from llmcli.secrets import shortened
 
 # An event's name and its decoded JSON object. Two names are ours: DONE for `data: [DONE]` (its object is empty), BODY
 # for a whole JSON document where a stream was asked for, which some gateways send.
@@ -36,7 +37,7 @@ _BLANK = b"\xef\xbb\xbf \t\r\n"  # BOM and white space, which no event begins wi
 
 
 def no_reply(who: str, what: str) -> ProviderError:
-    """The error for an answer with status 200 that is no reply at all."""
+    """The error for a response with status 200 that is not a reply."""
     return ProviderError(f"{who}: {what}", kind="no_reply", hint="check the address (`llmcli providers`) and any proxy")
 
 
@@ -44,7 +45,7 @@ def events(who: str, response: httpx2.Response, body: Iterable[bytes] | None = N
     """Decode a stream of server-sent events, or a JSON document sent in its place.
 
     The first byte decides which, not the content type: vendors mislabel both. `who` names the model in messages,
-    `body` stands for the response's where somebody has begun to read it.
+    `body` replaces the body of a response that was partly read before.
     Raises ProviderError for a web page, an empty answer and an event that is not JSON, NetworkError for a broken wire.
     """
     with network_errors(who, response.request):
@@ -74,7 +75,9 @@ def _document(who: str, content: bytes) -> list[dict[str, Any]]:
     if parts and all(isinstance(part, dict) for part in parts):
         return parts
     if content.lstrip(_BLANK)[:1] == b"<":
-        raise no_reply(who, f"a web page instead of a reply: {' '.join(error_details(body)[0].split())[:200]}")
+        raise no_reply(
+            who, f"a web page instead of a reply: {shortened(' '.join(error_details(body)[0].split()), 200)}"
+        )
     raise no_reply(who, "JSON that is no reply")
 
 

@@ -1,4 +1,4 @@
-"""Choose whose certificates to trust, and load them once.
+"""Choose the certificate authorities to trust, and load them once.
 
 Sources, in this order: SSL_CERT_FILE; SSL_CERT_DIR; OpenSSL's folder of certificates named by their hash, which is
 searched on demand (0.1 ms); the system's bundle or store, which is loaded whole (20 ms). `ca_file` comes on top.

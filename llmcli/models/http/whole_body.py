@@ -1,4 +1,4 @@
-"""The body of a response that is complete before anything reads it."""
+"""The stream of a response whose body is already complete."""
 
 from __future__ import annotations
 

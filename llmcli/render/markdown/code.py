@@ -1,4 +1,4 @@
-"""Code with its colours, line by line; the text of the lines is the code's, character for character."""
+"""Highlight code line by line, without changing a character of its text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Markdown that grows: what can no longer change is handed out once, only the open end is laid out again."""
+"""Lay out Markdown while it arrives: final lines are returned once, and only the open block is laid out again."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ class Document:
         return self._laid_out(self._end(self._source.split("\n"), height), columns, links, fold=True)
 
     def rest(self, columns: int) -> list[str]:
-        """All that is left, as final lines: the text is over."""
+        """End the text, and return the remaining rows as final lines."""
         lines = []
         while found := self.final(columns):
             lines += found

@@ -1,4 +1,4 @@
-"""Text inside a block: emphasis, code, links and mathematics, in the styles of a look."""
+"""Lay out text inside a block: emphasis, code, links and mathematics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From parsed Markdown to rows of a given width. A block looks the same whatever stands before or after it."""
+"""Lay out parsed Markdown as rows of a given width. Blocks before and after a block do not change its rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Markdown parsed in bounds: what is nested too deep, or has too many brackets, is text as it stands."""
+"""Parse Markdown in linear time: text that is nested too deep, or has too many brackets, stays plain text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Markdown on a terminal: what is finished is printed once, and only the open end is drawn again, by one thread."""
+"""Show Markdown on a terminal: finished blocks are printed once, and one thread redraws the open block."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class PageRenderer:
                 document = _document(self._look)
                 document.feed(result.response.text)
                 lines = document.rest(self._stdout.size()[0])
-            finally:  # whatever came in between costs the looks, and not the text
+            finally:  # an interrupt here costs the layout, not the text
                 self._stdout.steer("".join(f"{line}\n" for line in lines))
 
 
@@ -80,7 +80,7 @@ class MarkdownRenderer:
         self._paused = False  # until more text comes
         self._over = False
         self._failure: BaseException | None = None
-        self._screen = Lock()  # held by whoever writes; guards these two
+        self._screen = Lock()  # held by the thread that writes to the terminal; guards these two
         self._kept = 0  # characters of the text that are on the screen for good
         self._given_up = False
         self._loading = Thread(target=self._guarded, args=(self._load,), daemon=True, name="markdown imports")
@@ -90,7 +90,7 @@ class MarkdownRenderer:
 
     def event(self, event: StreamEvent) -> None:
         """See `Renderer.event`."""
-        if isinstance(self._failure, LlmcliError):  # nobody sees more
+        if isinstance(self._failure, LlmcliError):  # further text cannot be shown
             raise self._failure
         if isinstance(event, TextDelta):
             with self._state:
@@ -135,12 +135,12 @@ class MarkdownRenderer:
     def _guarded(self, work: Callable[[], None]) -> None:
         try:
             work()
-        except BaseException as error:  # noqa: BLE001 - `end` raises it where somebody hears it
+        except BaseException as error:  # noqa: BLE001 - `end` raises it in the main thread
             self._failure = error
 
     def _load(self) -> None:
         with self._state:
-            self._state.wait_for(lambda: self._drawn or self._over, _LATER_S)  # an import holds up who draws
+            self._state.wait_for(lambda: self._drawn or self._over, _LATER_S)  # importing slows the drawing thread
             if self._over and not self._pieces:
                 return
         document = _document(self._look)
@@ -162,7 +162,7 @@ class MarkdownRenderer:
                 self._draw(last=True)
 
     def _wait(self) -> bool:
-        """Wait until there is something to draw; False when all that is left is the end."""
+        """Wait until there is new text to draw; False when only the end is left."""
         with self._state:
             while not self._state.wait_for(lambda: self._due or self._over, 1.0 if self._pieces else None):
                 if time.monotonic() - self._last_text > _STALL_S and not self._paused:

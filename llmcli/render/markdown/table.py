@@ -1,4 +1,4 @@
-"""A table in rows of text: as wide as it must be, and where the screen is too narrow, one record after the other."""
+"""Lay out a Markdown table as rows of text; on a screen that is too narrow, as one record after the other."""
 
 from __future__ import annotations
 

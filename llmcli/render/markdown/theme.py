@@ -1,4 +1,4 @@
-"""How Markdown looks: the colours of each theme, and which theme holds. What a thing is never hangs on colour alone."""
+"""Themes of Markdown: the styles of each theme, and the choice of one. No meaning depends on colour alone."""
 
 from __future__ import annotations
 
