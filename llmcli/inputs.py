@@ -9,11 +9,14 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
+from llmcli.bounded_file import read_bounded, read_file
 from llmcli.errors import UserError
 
-__all__ = ["Stdin", "fenced", "read_bytes", "read_prompt", "read_text"]
+__all__ = ["WAITING", "Stdin", "decoded", "fenced", "read_bytes", "read_prompt", "read_text"]
 
-_MOST = 256 * 1024 * 1024  # bytes of a file
+WAITING = "waiting for stdin, which is open and silent; add </dev/null if nothing shall come from it"
+"""What is said when stdin stays silent."""
+
 _SILENCE_S = 2.0  # seconds of silence before stderr says that llmcli reads stdin
 
 
@@ -37,7 +40,7 @@ class Stdin:
         except OSError:
             hint = "leave out chat: llmcli <FILE"
             raise UserError("a session needs a keyboard, and stdin is no terminal", hint=hint) from None
-        text = _decoded(self.read("the session"), "stdin")
+        text = decoded(self.read("the session"), "stdin")
         os.dup2(keyboard, sys.stdin.fileno())
         os.close(keyboard)
         return text
@@ -67,44 +70,43 @@ class Stdin:
         if while_silent and not self.is_terminal and not _readable_within(_SILENCE_S):
             while_silent()
         try:
-            return sys.stdin.buffer.read()
+            return read_bounded(sys.stdin.buffer.read, "stdin")
         except OSError as error:  # a folder, say
             raise UserError(f"cannot read stdin: {error.strerror}") from error
 
 
 def read_prompt(
     words: Sequence[str],
-    files: Sequence[str],
+    blocks: Sequence[str],
     stdin: Stdin,
     tell: Callable[[str], None],
     fill: Callable[[str], str] = str,
 ) -> str:
-    """Files first, each named and fenced; then the words; then a blank line and stdin, where it is no terminal.
+    """The fenced `blocks` of files first; then the words; then a blank line and stdin, where it is no terminal.
 
-    `-` as the only word, or no word at all, takes stdin as the prompt; `-` as a file takes it as a file.
+    `-` as the only word, or no word at all, takes stdin as the prompt.
     `tell` gets a line for the person when stdin stays silent. `fill` puts words and stdin into a prompt file. Raises
     UserError where nothing is left to send.
     """
 
     def waiting() -> None:
-        tell("waiting for stdin, which is open and silent; add </dev/null if nothing shall come from it")
+        tell(WAITING)
 
-    blocks = [fenced("stdin" if name == "-" else name, read_text(name, "--file", stdin, waiting)) for name in files]
     said = " ".join(words)
     if said == "-":
-        said = _decoded(stdin.read("the prompt -"), "stdin")
+        said = decoded(stdin.read("the prompt -"), "stdin")
     elif stdin.free and not stdin.is_terminal:
-        piped = _decoded(stdin.read("the prompt", waiting if said or files else None), "stdin")
+        piped = decoded(stdin.read("the prompt", waiting if said or blocks else None), "stdin")
         said = "\n\n".join(filter(None, (said, piped)))
     said = fill(said)
-    if not said.strip() and not files:
+    if not said.strip() and not blocks:
         raise UserError("the prompt is empty; nothing was sent", hint='say something: llmcli "..."')
     return "\n\n".join(filter(None, (*blocks, said)))
 
 
 def read_text(name: str, option: str, stdin: Stdin, while_silent: Callable[[], None] | None = None) -> str:
     """A text file as it is, `-` for stdin. Raises UserError that names the file, and the byte where it is not UTF-8."""
-    return _decoded(read_bytes(name, option, stdin, while_silent), "stdin" if name == "-" else name)
+    return decoded(read_bytes(name, option, stdin, while_silent), "stdin" if name == "-" else name)
 
 
 def read_bytes(name: str, option: str, stdin: Stdin, while_silent: Callable[[], None] | None = None) -> bytes:
@@ -112,14 +114,10 @@ def read_bytes(name: str, option: str, stdin: Stdin, while_silent: Callable[[], 
     if name == "-":
         return stdin.read(f"{option} -", while_silent)
     try:
-        with open(os.path.expanduser(name), "rb") as file:
-            content = file.read(_MOST + 1)
+        return read_file(os.path.expanduser(name), name)
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else error
         raise UserError(f"cannot read {name}: {why}", hint=f"check what {option} names") from error
-    if len(content) > _MOST:
-        raise UserError(f"{name} holds more than {_MOST // 1024 // 1024} MiB", hint=f"check what {option} names")
-    return content
 
 
 def fenced(name: str, content: str) -> str:
@@ -127,11 +125,12 @@ def fenced(name: str, content: str) -> str:
     longest = max(map(len, re.findall(r"`{3,}", content)), default=2)
     fence = "`" * (longest + 1)
     newline = "" if content.endswith("\n") or not content else "\n"
-    name = name.encode("utf-8", "backslashreplace").decode()
+    name = "".join(name.encode("utf-8", "backslashreplace").decode().splitlines())  # a name may hold line breaks
     return f"{name}:\n{fence}\n{content}{newline}{fence}"
 
 
-def _decoded(content: bytes, source: str) -> str:
+def decoded(content: bytes, source: str) -> str:
+    """The text of UTF-8 bytes. Raises UserError that names the `source` and the first byte that is not UTF-8."""
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -47,6 +47,8 @@ class Result:
     """The whole conversation, with the turn at its end."""
     calls: Calls = field(default_factory=Calls)
     """The tool calls of the turn."""
+    estimate: list[tuple[str, Usage]] = field(default_factory=list)
+    """Who answered and what each reply took, where a reply was cut and llmcli counted its tokens; else empty."""
     conversation_id: str | None = None
     first_text_s: float | None = None
     """Seconds from the start to the first text."""
@@ -95,6 +97,20 @@ class Result:
         costs = [self.price(one.served_by, one.usage) if one.served_by else None for one in replies]
         known = [cost for cost in costs if cost is not None]
         return sum(known) if known and len(known) == len(costs) else None
+
+    @property
+    def shown_usage(self) -> Usage:
+        """The usage for the usage line: as told, or by estimate where the reply was cut."""
+        return sum((usage for _, usage in self.estimate), Usage()) if self.estimate else self.usage
+
+    @property
+    def shown_cost_usd(self) -> float | None:
+        """What `shown_usage` costs in USD; None where a price or the tokens are not known."""
+        if not self.estimate:
+            return self.cost_usd
+        costs = [self.price(model, usage) for model, usage in self.estimate]
+        known = [cost for cost in costs if cost is not None]
+        return sum(known) if len(known) == len(costs) else None
 
     @property
     def saved_usd(self) -> float | None:

@@ -147,6 +147,9 @@ def exchange(
         new = [one for one in conversation.messages[before:] if isinstance(one, ModelResponse)]
         result.earlier = new[:-1]
         result.close(new[-1], error)
+        used = conversation.replies[replies:]
+        if new[-1].finish_reason != "stop" and any(usage.estimated for _, usage in used):
+            result.estimate = used
     else:
         result.close(None, error)
 

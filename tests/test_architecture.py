@@ -30,7 +30,10 @@ FLOORS = (
     ("llmcli.testing", "llmcli.background"),
     ("llmcli.turn", "llmcli.doctor"),
     ("llmcli.saving",),
-    ("llmcli.factory", "llmcli.toolbox", "llmcli.hints", "llmcli.local_setup", "llmcli.permission"),
+    (
+        *("llmcli.factory", "llmcli.toolbox", "llmcli.hints", "llmcli.local_setup", "llmcli.permission"),
+        *("llmcli.context_files", "llmcli.window"),
+    ),
     ("llmcli.confirm",),
     ("llmcli.console",),
     (
@@ -68,6 +71,7 @@ FLOORS = (
     ("llmcli.messages",),
     ("llmcli.parts",),
     ("llmcli.usage", "llmcli.schema", "llmcli.signals"),
+    ("llmcli.bounded_file", "llmcli.text_tree"),
     ("llmcli.errors", "llmcli.secrets", "llmcli.paths", "llmcli.spelling", "llmcli.cancel"),
     ("llmcli",),
 )

@@ -244,9 +244,9 @@ def test_odd_arguments(openai: FakeProvider, args: list[bytes | str], code: int)
         ("OPENAI_API_KEY", "x y", 3),
     ],
 )
-def test_odd_variables(name: str, value: bytes | str, code: int) -> None:
+def test_odd_variables(name: str, value: bytes | str, code: int, tmp_path: Path) -> None:
     env = {**os.environ, "LLMCLI_OPENAI_BASE_URL": "https://127.0.0.1:9/v1", name: value}
-    assert raw("hi", env=env).code == code
+    assert raw("hi", env=env, cwd=tmp_path).code == code  # a home that is no path lies in the folder
     assert raw("providers", env=env).code in (0, 3)
     assert raw("config", "show", env=env).code in (0, 3)
 

@@ -103,6 +103,12 @@ def test_a_limit_and_ctrl_c_are_said() -> None:
         assert any("slow · interrupted · " in row for row in screen.rows)
 
 
+def test_estimates_of_a_cut_reply_are_marked(openai: FakeProvider) -> None:
+    openai.answer(sse(chat_chunk({"content": "four words of text " * 20}), end=None), cut=True)
+    told = llmcli("hi", "--usage").stderr
+    assert re.search(r"gpt-6-luna · broken off · ~\d+ in · ~\d+ out · ~\d+ tokens · ~\$0\.\d+ est\. · ", told), told
+
+
 @pytest.mark.parametrize(
     ("usd", "shown"),
     [

@@ -13,6 +13,7 @@ from llmcli.attachments import read_attachments
 from llmcli.batch.silent import silent_console
 from llmcli.config.load import Config, load_config
 from llmcli.console import Console
+from llmcli.context_files import read_files
 from llmcli.conversation import Conversation
 from llmcli.errors import Interrupted, LlmcliError, UserError
 from llmcli.factory import open_conversation
@@ -26,6 +27,7 @@ from llmcli.result import Result
 from llmcli.saving import Ledger, limit_cost
 from llmcli.template import Template, filler
 from llmcli.turn import check_secrets, fail, run
+from llmcli.window import warn_of_window
 
 __all__ = ["compare"]
 
@@ -116,14 +118,14 @@ def _started(config: Config, models: Sequence[str], console: Console, template: 
         raise UserError("--dry-run goes with one model", hint="name one model with -m")
     fill = filler(template, settings.param, has_files=bool(settings.file))
     files = read_attachments(settings.attach, "--attach", console.stdin)
-    text = read_prompt(
-        settings.prompt, settings.file, console.stdin, lambda line: console.stderr.line(f"note: {line}"), fill
-    )
+    blocks = read_files(settings.file, "--file", config, console)
+    text = read_prompt(settings.prompt, blocks, console.stdin, lambda line: console.stderr.line(f"note: {line}"), fill)
     prompt = UserPromptPart.of(text, files)
     conversations = [open_conversation(config, model, console) for model in models]
     check_secrets(prompt, config, console)
     for one in conversations:
         limit_cost(one, config)
+        warn_of_window(prompt, one, config, console)
     return [_Running(one, prompt, settings.repair) for one in conversations]
 
 

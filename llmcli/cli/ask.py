@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from llmcli.attachments import read_attachments
 from llmcli.config.load import Config, bare_config, load_config
 from llmcli.console import Console
+from llmcli.context_files import read_files
 from llmcli.conversation import Conversation
 from llmcli.errors import Interrupted, LlmcliError, SettingsError, UserError
 from llmcli.factory import choose_name, open_conversation
@@ -23,6 +24,7 @@ from llmcli.saving import Resumed, Saver, resume
 from llmcli.signals import deliver_signals
 from llmcli.template import Template, filler
 from llmcli.turn import check_secrets, fail, offer_tools, progress_for, run, shows_cost
+from llmcli.window import warn_of_window
 
 if TYPE_CHECKING:
     from llmcli.toolbox import Toolbox
@@ -164,11 +166,11 @@ def _prepared(
             if settings.system:
                 conversation.instruct(conversation.system)
     attachments = read_attachments(settings.attach, "--attach", console.stdin)
-    text = read_prompt(
-        settings.prompt, settings.file, console.stdin, lambda line: console.stderr.line(f"note: {line}"), fill
-    )
+    blocks = read_files(settings.file, "--file", config, console)
+    text = read_prompt(settings.prompt, blocks, console.stdin, lambda line: console.stderr.line(f"note: {line}"), fill)
     prompt = UserPromptPart.of(text, attachments)
     check_secrets(prompt, config, console)
+    warn_of_window(prompt, conversation, config, console)
     return conversation, prompt
 
 

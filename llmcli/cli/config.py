@@ -11,7 +11,7 @@ from llmcli.cli.completion import complete_setting
 from llmcli.cli.typer_ext import QuickCommand, console_of, new_group
 from llmcli.config.load import Config, config_path, load_config
 from llmcli.config.settings import FIELDS, meta_of, names, variable
-from llmcli.render.columns import table
+from llmcli.render.pager import page_table
 from llmcli.secrets import public_address
 
 app = new_group("Settings: what is in force, and where it comes from.", default="show")
@@ -25,7 +25,11 @@ _Setting = Annotated[
 @app.command("show", cls=QuickCommand)
 def show(ctx: typer.Context, json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """Every setting in force, and where it comes from."""
-    console_of(ctx).stdout.write(settings_json() if json else settings_table())
+    stdout = console_of(ctx).stdout
+    if json:
+        stdout.write(settings_json())
+    else:
+        page_table(("setting", "value", "from"), setting_rows(), stdout, whole=(0,))
 
 
 @app.command("path", cls=QuickCommand)
@@ -79,8 +83,8 @@ def settings_json() -> str:
     return json.dumps(shown, indent=2, ensure_ascii=False) + "\n"
 
 
-def settings_table() -> str:
-    """One line a setting."""
+def setting_rows() -> list[tuple[str, str, str]]:
+    """One row a setting."""
     config = load_config({})
     rows = [(name, _value(value), source) for name, value, source in _in_force(config)]
     rows += [(f"aliases.{name}", _value(target), str(config.path)) for name, target in config.aliases.items()]
@@ -90,7 +94,7 @@ def settings_table() -> str:
         for owner, fields in tables.items()
         for name, value in fields.items()
     ]
-    return table(("setting", "value", "from"), rows)
+    return rows
 
 
 def _in_force(config: Config) -> Iterator[tuple[str, Any, str]]:

@@ -17,7 +17,7 @@ _COMMON: Mapping[str, str] = {
     "model": "Model to use, or several with commas between.",
     "system": "System prompt. @FILE reads it from a file.",
     "template": "Prompt file to fill; llmcli templates lists them.",
-    "file": "Text file to put before the prompt.",
+    "file": "Text file, folder, glob or URL to send.",
     "attach": "Image, PDF or audio file to send.",
     "schema": "Ask for JSON that fits a schema.",
     "extract": "Print only the first fenced code block.",

@@ -17,7 +17,7 @@ from llmcli.providers.credentials import clean_key, key_sources
 from llmcli.providers.keystore import changing_keys, keys_path, read_keys
 from llmcli.providers.lookup import find_provider
 from llmcli.providers.table import Provider
-from llmcli.render.columns import table
+from llmcli.render.pager import page_table
 
 app = new_group("API keys, kept in a private file.")
 
@@ -36,7 +36,10 @@ def set_(ctx: typer.Context, provider: _Owner) -> None:
 def list_(ctx: typer.Context, json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """Where each key in force comes from; never the key."""
     console = console_of(ctx)
-    console.stdout.write(keys_json() if json else keys_table(console))
+    if json:
+        console.stdout.write(keys_json())
+    else:
+        page_table(("provider", "key from", "instead of"), key_rows(console), console.stdout, whole=(0,))
 
 
 @app.command("rm", cls=QuickCommand)
@@ -91,12 +94,12 @@ def keys_json() -> str:
     return json.dumps(found, indent=2, ensure_ascii=False) + "\n"
 
 
-def keys_table(console: Console) -> str:
-    """One line a provider that has a key."""
+def key_rows(console: Console) -> list[tuple[str, str, str]]:
+    """One row a provider that has a key."""
     rows = [(name, first, ", ".join(others) or "-") for name, (first, *others) in _sources().items()]
     if not rows:
         console.stderr.line("note: no provider has a key; llmcli keys set PROVIDER enters one")
-    return table(("provider", "key from", "instead of"), rows)
+    return rows
 
 
 def _sources() -> dict[str, list[str]]:

@@ -7,7 +7,7 @@ import typer
 
 from llmcli.cli.typer_ext import QuickCommand, console_of, new_group
 from llmcli.errors import UserError
-from llmcli.render.columns import table
+from llmcli.render.pager import page_table
 
 app = new_group("Models on this machine, used as -m local:NAME.")
 
@@ -24,7 +24,8 @@ def list_(ctx: typer.Context, json: Annotated[bool, typer.Option("--json", help=
         return
     if not found:
         console.stderr.line("note: no model is on this machine; llmcli local pull smollm2 fetches a small one")
-    console.stdout.write(_as_table(found))
+    head = ("name", "size", "quantisation", "context", "from", "path")
+    page_table(head, _rows(found), console.stdout, whole=(0, 1, 3))
 
 
 @app.command("pull", cls=QuickCommand)
@@ -74,8 +75,8 @@ def _as_json(files: list[dict[str, object]]) -> str:
     return json.dumps(files, indent=2, ensure_ascii=False) + "\n"
 
 
-def _as_table(files: list[dict[str, object]]) -> str:
-    rows = [
+def _rows(files: list[dict[str, object]]) -> list[tuple[str, ...]]:
+    return [
         (
             str(file["name"]),
             f"{_number(file['size']) / 1e6:,.0f} MB",
@@ -86,7 +87,6 @@ def _as_table(files: list[dict[str, object]]) -> str:
         )
         for file in files
     ]
-    return table(("name", "size", "quantisation", "context", "from", "path"), rows)
 
 
 def _number(value: object) -> int:

@@ -18,7 +18,7 @@ from llmcli.providers.credentials import key_sources
 from llmcli.providers.lookup import find_provider, provider_names
 from llmcli.providers.prices import KnownModel, known_models
 from llmcli.providers.table import Provider
-from llmcli.render.columns import table
+from llmcli.render.pager import page_table
 from llmcli.spelling import did_you_mean
 
 app = new_group("Known models: context window and estimated price.")
@@ -63,7 +63,12 @@ def models(
             return
     found = _models(console, config, words or [], everything=everything, live=live)
     found = ordered(found, sort)
-    console.stdout.write(models_json(found) if as_json else models_table(found, live=live))
+    if as_json:
+        console.stdout.write(models_json(found))
+        return
+    money = "USD/M" if live else "est. USD/M"  # a provider knows its own prices
+    head = ("model", "context", f"{money} in", f"{money} out")
+    page_table(head, model_rows(found), console.stdout, numbers=3, whole=(0,))
 
 
 def models_json(models: Sequence[KnownModel]) -> str:
@@ -81,9 +86,9 @@ def models_json(models: Sequence[KnownModel]) -> str:
     return json.dumps(rows, indent=2, ensure_ascii=False) + "\n"
 
 
-def models_table(models: Sequence[KnownModel], *, live: bool) -> str:
-    """One line a model; what it begins with can be given to -m."""
-    rows = [
+def model_rows(models: Sequence[KnownModel]) -> list[tuple[str, ...]]:
+    """One row a model; what it begins with can be given to -m."""
+    return [
         (
             f"{one.provider}:{one.model}",
             "-" if one.context_window is None else f"{one.context_window:,}",
@@ -92,8 +97,6 @@ def models_table(models: Sequence[KnownModel], *, live: bool) -> str:
         )
         for one in models
     ]
-    money = "USD/M" if live else "est. USD/M"  # a provider knows its own prices
-    return table(("model", "context", f"{money} in", f"{money} out"), rows, numbers=3)
 
 
 def _models(

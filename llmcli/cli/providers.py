@@ -13,7 +13,7 @@ from llmcli.providers.credentials import key_sources
 from llmcli.providers.endpoint import Endpoint, endpoint_of
 from llmcli.providers.network import Network
 from llmcli.providers.table import Provider
-from llmcli.render.columns import table
+from llmcli.render.pager import page_table
 from llmcli.secrets import public_address
 
 app = new_group("Providers: prefix, aliases, address, key variables.")
@@ -22,7 +22,11 @@ app = new_group("Providers: prefix, aliases, address, key variables.")
 @app.command(cls=QuickCommand)
 def providers(ctx: typer.Context, json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """Providers: prefix, aliases, address, key variables, and whether a key is set."""
-    console_of(ctx).stdout.write(providers_json() if json else providers_table())
+    stdout = console_of(ctx).stdout
+    if json:
+        stdout.write(providers_json())
+    else:
+        page_table(("prefix, aliases", "key", "protocol", "address", "key variable"), provider_rows(), stdout)
 
 
 def providers_json() -> str:
@@ -30,9 +34,9 @@ def providers_json() -> str:
     return json.dumps(_providers(), indent=2, ensure_ascii=False) + "\n"
 
 
-def providers_table() -> str:
-    """One line a provider."""
-    rows = [
+def provider_rows() -> list[tuple[str, ...]]:
+    """One row a provider."""
+    return [
         (
             ", ".join((row["prefix"], *row["aliases"])),
             _key_state(row),
@@ -42,7 +46,6 @@ def providers_table() -> str:
         )
         for row in _providers()
     ]
-    return table(("prefix, aliases", "key", "protocol", "address", "key variable"), rows)
 
 
 def _key_state(row: dict[str, Any]) -> str:

@@ -8,7 +8,7 @@ import typer
 from llmcli.cli.completion import complete_template
 from llmcli.cli.typer_ext import QuickCommand, console_of, new_group
 from llmcli.errors import LlmcliError
-from llmcli.render.columns import table
+from llmcli.render.pager import page_table
 from llmcli.template import find_template, parse_template, template_names, templates_folder
 
 app = new_group("Prompt files: list, show, allow.", default="list")
@@ -38,7 +38,7 @@ def list_(ctx: typer.Context, as_json: Annotated[bool, typer.Option("--json", he
         )
         for row in rows
     ]
-    console_of(ctx).stdout.write(table(("name", "from", "parameters"), lines))
+    page_table(("name", "from", "parameters"), lines, console_of(ctx).stdout, whole=(0,))
 
 
 @app.command("show", cls=QuickCommand)

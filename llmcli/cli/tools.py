@@ -13,7 +13,7 @@ from llmcli.config.load import Config, load_config
 from llmcli.console import Console
 from llmcli.errors import ToolServerError, UserError
 from llmcli.inputs import read_text
-from llmcli.render.columns import table
+from llmcli.render.pager import page_table
 from llmcli.secrets import public_address
 from llmcli.toolbox import token_estimate
 from llmcli.tools.approval import hints_text
@@ -56,13 +56,19 @@ def list_tools(
     options = {"timeout": timeout}
     if not names:
         config = load_config(options)
-        console.stdout.write(_known_json(config) if as_json else _known_table(config, console))
+        if as_json:
+            console.stdout.write(_known_json(config))
+        else:
+            page_table(("name", "kind", "program or address"), _known_rows(config, console), console.stdout, whole=(0,))
         return
     own = load_config(options).tools
     commands = [name for name in names if name in own]
     servers = [name for name in names if name not in own]
     with _offered(console, {**options, "mcp": servers, "tool": commands}, debug) as tools:
-        console.stdout.write(_tools_json(tools) if as_json else _tools_table(tools, console))
+        if as_json:
+            console.stdout.write(_tools_json(tools))
+        else:
+            page_table(("tool", "description", "hints"), _tool_rows(tools, console), console.stdout, whole=(0,))
 
 
 @app.command("call", cls=QuickCommand)
@@ -153,13 +159,13 @@ def _known_json(config: Config) -> str:
     return json.dumps(_known(config), indent=2, ensure_ascii=False) + "\n"
 
 
-def _known_table(config: Config, console: Console) -> str:
+def _known_rows(config: Config, console: Console) -> list[tuple[str, str, str]]:
     rows = [(one["name"], one["kind"], one["runs"]) for one in _known(config)]
     if not rows:
         console.stderr.line(f"note: {config.path} names no tool server and no own command")
     else:
         console.stderr.line(f"note: llmcli tools list {rows[0][0]} shows its tools")
-    return table(("name", "kind", "program or address"), rows)
+    return rows
 
 
 def _tools_json(tools: Sequence[Tool]) -> str:
@@ -181,10 +187,9 @@ def _tools_json(tools: Sequence[Tool]) -> str:
     return json.dumps(found, indent=2, ensure_ascii=False) + "\n"
 
 
-def _tools_table(tools: Sequence[Tool], console: Console) -> str:
+def _tool_rows(tools: Sequence[Tool], console: Console) -> list[tuple[str, str, str]]:
     console.stderr.line(f"note: the definitions take about {token_estimate(tools):,} tokens of every request")
-    rows = [(one.title, one_line(one.description, 70), hints_text(one).partition(", says")[0]) for one in tools]
-    return table(("tool", "description", "hints"), rows)
+    return [(one.title, one_line(one.description, 70), hints_text(one).partition(", says")[0]) for one in tools]
 
 
 def _result_json(result: ToolResult) -> str:

@@ -51,11 +51,11 @@ class RequestSettings:
     )
     file: Sequence[str] = given(
         (),
-        "Text file to put before the prompt. - is stdin. Repeatable.",
+        "Text file, folder, glob or URL to send. It goes before the prompt. - is stdin. Repeatable.",
         "--file",
         "-f",
         section="Prompt",
-        metavar="PATH",
+        metavar="PATH_OR_URL",
     )
     attach: Sequence[str] = given(
         (),

@@ -47,7 +47,7 @@ _MOST_SOURCES = 1000
 
 
 class Reply:
-    """Builds events: splits off a leading `<think>` block, joins characters cut by chunks, gathers calls and the ending.
+    """Builds events: splits off a leading `<think>` block, joins characters cut by chunks, gathers calls and the end.
 
     `ended` is set by the protocol's end marker, `finish` by a finish reason, `refused` by a refusal. `vendor` is the
     name to which reasoning is sent back; it is written into the parts that carry a signature.

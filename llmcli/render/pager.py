@@ -7,12 +7,13 @@ import shlex
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 
+from llmcli.render.columns import table
 from llmcli.render.streams import Stdout, harmless
 
-__all__ = ["clean", "page"]
+__all__ = ["clean", "page", "page_table"]
 
 
 def page(text: str, stdout: Stdout, *, environ: Mapping[str, str] = os.environ) -> None:
@@ -36,6 +37,19 @@ def page(text: str, stdout: Stdout, *, environ: Mapping[str, str] = os.environ) 
         with suppress(BrokenPipeError):  # the user has seen enough
             pager.communicate(text.encode("utf-8", "backslashreplace"))
         pager.wait()
+
+
+def page_table(
+    head: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    stdout: Stdout,
+    numbers: int = 0,
+    *,
+    whole: Collection[int] = (),
+) -> None:
+    """Show a table: see `table`. On a terminal it fits the columns, and a long one goes to the pager."""
+    columns = stdout.size()[0] if stdout.is_terminal else None
+    page(table(head, rows, numbers, columns=columns, whole=whole), stdout)
 
 
 def clean(text: str) -> str:

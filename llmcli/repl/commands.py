@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from llmcli.attachments import read_attachments
 from llmcli.config.load import parsed
 from llmcli.config.settings import FIELDS, meta_of
+from llmcli.context_files import read_files
 from llmcli.errors import UserError
 from llmcli.factory import text_of
-from llmcli.inputs import fenced, read_text
 from llmcli.messages import ModelMessage, ModelResponse, UserPromptPart
 from llmcli.providers.lookup import models_like
 from llmcli.render.columns import table
@@ -52,7 +52,7 @@ def _nothing(session: Session, argument: str) -> Iterable[str]:
     return ()
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Command:
     """`run` gets the rest of the line, its argument; `complete` gives all that the argument may become."""
 
@@ -141,7 +141,7 @@ def _file(session: Session, argument: str) -> None:
     if argument == "-":
         session.files.clear()
     else:
-        session.files += [fenced(name, read_text(name, "/file", session.console.stdin)) for name in _names(argument)]
+        session.files += read_files(_names(argument), "/file", session.config, session.console)
     session.say("\n".join(one.partition("\n")[0].rstrip(":") for one in session.files) or "no file waits for a prompt")
 
 
@@ -317,7 +317,7 @@ COMMANDS = (
     Command("/help", "[NAME]", "all commands, or what one does", _help, _command_names),
     Command("/model", "[MODEL]", "go on with another model; alone: which it is", _model, _models),
     Command("/system", "[TEXT]", "another system prompt, @FILE reads it, - is none", _system),
-    Command("/file", "[PATH]...", "text files before the next prompt; alone: which; - none", _file, _paths),
+    Command("/file", "[PATH_OR_URL]...", "text before the next prompt; alone: what; - none", _file, _paths),
     Command("/attach", "[PATH_OR_URL]...", "images, PDF, audio for the next prompt; - none", _attach, _paths),
     Command(
         "/template",

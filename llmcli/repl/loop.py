@@ -11,9 +11,9 @@ from llmcli import __version__
 from llmcli.attachments import read_attachments
 from llmcli.config.load import Config, load_config
 from llmcli.console import Console
+from llmcli.context_files import read_files
 from llmcli.errors import Interrupted, LlmcliError, Stopped, UserError, internal_error
 from llmcli.factory import choose_name, open_conversation
-from llmcli.inputs import fenced, read_text
 from llmcli.local_setup import offer_pull
 from llmcli.messages import UserPromptPart
 from llmcli.paths import private_file
@@ -99,7 +99,7 @@ def _open(config: Config, console: Console) -> Session:
     session.first = piped.strip("\n")
     if glance := last_exchange(conversation.messages):
         console.stderr.line(glance, dim=True)
-    session.files = [fenced(path, read_text(path, "--file", console.stdin)) for path in settings.file]
+    session.files = read_files(settings.file, "--file", config, console)
     session.attachments += read_attachments(settings.attach, "--attach", console.stdin)
     return session
 

@@ -18,6 +18,7 @@ from llmcli.providers.lookup import split_model
 from llmcli.saving import Saver
 from llmcli.template import Template
 from llmcli.turn import check_secrets, run
+from llmcli.window import warn_of_window
 
 if TYPE_CHECKING:
     from llmcli.toolbox import Toolbox
@@ -79,6 +80,7 @@ class Session:
         """
         check_secrets(prompt, self.config, self.console)
         conversation = self.conversation
+        warn_of_window(prompt, conversation, self.config, self.console)
         self.unanswered = prompt
         before = len(conversation.replies)
         if self.toolbox:

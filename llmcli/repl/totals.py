@@ -39,7 +39,7 @@ class Spent:
     @property
     def cost(self) -> str:
         """The cost as text, marked as an estimate and as incomplete where it is."""
-        words = cost_in_words(self.usd, told=self.told)
+        words = cost_in_words(self.usd, told=self.told, about=self.usage.estimated)
         return f"{words} + unknown" if self.unpriced and self.usd else words
 
 
@@ -68,18 +68,26 @@ def bar(session: Session) -> str:
 def _tokens(session: Session) -> str:
     """The tokens of the last request and its reply, with which the next request begins."""
     messages = session.conversation.messages
-    used = None
+    used, about = None, False
     if not messages:
         used = 0
     elif isinstance(last := messages[-1], ModelResponse):
         used = last.usage.total_tokens
+        if last.finish_reason != "stop":
+            used, about = _estimate(session.conversation, used)
     window = None
     if session.prices_loaded:
         window = context_window(session.config.chain(session.model_name)[0], session.config.providers)
     if not messages and window is None:
         return ""
-    count = "unknown" if used is None else f"{used:,}"
+    count = "unknown" if used is None else f"{'~' if about else ''}{used:,}"
     return f"{count} of {_rounded(window)} tokens" if window else f"{count} tokens"
+
+
+def _estimate(conversation: Conversation, told: int | None) -> tuple[int | None, bool]:
+    """The tokens of the last request and reply, and whether they are an estimate; else `told`, which is exact."""
+    last = conversation.replies[-1][1] if conversation.replies else None
+    return (last.total_tokens, True) if last and last.estimated else (told, False)
 
 
 def _rounded(count: int) -> str:
