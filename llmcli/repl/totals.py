@@ -17,15 +17,15 @@ __all__ = ["Spent", "bar", "spent"]
 
 @dataclass
 class Spent:
-    """Replies and tokens; `usd` as far as it is known (None: not at all), `unpriced` replies are missing from it.
-
-    `told` is True if all amounts came from the vendors.
-    """
+    """Usage and cost of several replies."""
 
     usage: Usage
     usd: float | None = None
+    """The cost as far as it is known; None: unknown."""
     unpriced: int = 0
+    """The number of replies whose cost is unknown, and missing from `usd`."""
     told: bool = True
+    """Whether all amounts came from the vendors."""
 
     def add(self, usage: Usage, usd: float | None) -> None:
         """One more reply."""

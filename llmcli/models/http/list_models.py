@@ -29,19 +29,20 @@ __all__ = ["live_models"]
 
 @dataclass(slots=True)
 class _Shape:
-    """The form of a protocol's list of models.
-
-    `path` below the address; `entries` the field that holds the list; `name` and `windows` (the first that is there)
-    fields of an entry; `next_page` the field that names a further page, and the parameter that asks for it; `chat` a
-    field of an entry, and the word that stands in it if the model is for chat.
-    """
+    """The form of a protocol's list of models."""
 
     path: str
+    """The path below the address."""
     entries: str
+    """The field that holds the list."""
     name: str
+    """The field of an entry that holds the model's name."""
     windows: tuple[str, ...]
+    """The fields of an entry that may hold the context window; the first that exists counts."""
     next_page: tuple[str, str] | None = None
+    """The field that names a further page, and the parameter that requests it."""
     chat: tuple[str, str] | None = None
+    """The field of an entry that lists its uses, and the word in it for chat."""
     key_header: str = "Authorization"
     headers: Mapping[str, str] = field(default_factory=dict)
 
