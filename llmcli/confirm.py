@@ -36,7 +36,7 @@ def confirm(question: str, settings: Settings, console: Console) -> bool | None:
         console.stderr.fresh_line()
         console.stderr.write(f"{question} [y/N] ")
         answer = os.read(terminal, 1000).decode("utf-8", "replace")
-        console.stderr.at_start = True  # the person has pressed Enter
+        console.stderr.at_start = True  # the user has pressed Enter
         return answer.strip().lower() in ("y", "yes")
     except OSError:
         return None

@@ -85,7 +85,7 @@ def read_prompt(
     """The fenced `blocks` of files first; then the words; then a blank line and stdin, where it is no terminal.
 
     `-` as the only word, or no word at all, takes stdin as the prompt.
-    `tell` gets a line for the person when stdin stays silent. `fill` puts words and stdin into a prompt file. Raises
+    `tell` gets a line for the user when stdin stays silent. `fill` puts words and stdin into a prompt file. Raises
     UserError where nothing is left to send.
     """
 

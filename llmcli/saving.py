@@ -222,7 +222,7 @@ class Saver:
         self.recorder.recording.saves = self.wanted and not is_test
 
     def begin(self, conversation: Conversation, prompt: str | UserPromptPart, model: str) -> None:
-        """The request of a turn is being sent. `model` is the model as the person named it."""
+        """The request of a turn is being sent. `model` is the model as the user named it."""
         first = conversation.model.members[0]
         self._set_saves(conversation)
         start = TurnStart(model, public_address(first.address))

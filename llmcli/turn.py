@@ -42,7 +42,7 @@ def run(
 ) -> Result:
     """Send `prompt`, show the reply, and return the outcome. Every error has been shown by then, and none is raised.
 
-    `model` is the model as the person named it. In a session, hints name its commands, Ctrl-C is no error, and may be
+    `model` is the model as the user named it. In a session, hints name its commands, Ctrl-C is no error, and may be
     pressed again where drawing the end of the reply takes long. `toolbox` has the tools that the model may call.
     """
     settings = config.settings

@@ -134,7 +134,7 @@ def _open_tools(config: Config, console: Console, stack: ExitStack) -> Toolbox |
 
 
 def _chosen_model(config: Config, console: Console, resumed: Resumed | None) -> str:
-    """The model as the person named it, else that of the conversation that goes on.
+    """The model as the user named it, else that of the conversation that goes on.
 
     Raises UserError for a missing prompt, SettingsError for a missing model.
     """

@@ -116,7 +116,7 @@ def _row(provider: str) -> Provider:
 
 
 def _asked(name: str) -> str:
-    """The answer of the person at the terminal, unseen."""
+    """The answer of the user at the terminal, unseen."""
     import getpass
     import warnings
 

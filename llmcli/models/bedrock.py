@@ -1,7 +1,7 @@
 """Amazon Bedrock Converse (docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ConverseStream.html).
 
 botocore, the half of boto3 below its clients, gives what only it knows: the credential chain, the signature, the
-framing of event streams. The request itself goes over httpx2 like every other, so that proxies, time-outs, Ctrl-C, cuts
+framing of event streams. The request itself goes over httpx2 like every other, so that proxies, timeouts, Ctrl-C, cuts
 and --dry-run are the same everywhere.
 """
 

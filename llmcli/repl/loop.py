@@ -182,7 +182,7 @@ def _read(session: Session, line: Line) -> str:
 
 
 def _turn(session: Session, text: str) -> None:
-    """One line of the person's: a command, or a prompt."""
+    """Handle one line of the user: a command or a prompt."""
     if any("\ud800" <= char <= "\udfff" for char in text):  # how Python holds a byte that is not UTF-8
         raise UserError("the prompt is not UTF-8; nothing was sent")
     if text.strip() in ("exit", "quit"):

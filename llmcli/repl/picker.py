@@ -20,7 +20,7 @@ _ROWS = 10  # of the list, and of the glance
 
 
 def choose(rows: Sequence[str], glance: Callable[[int], str], keys_from: Input, to: Output) -> int | None:
-    """The index of the chosen row; None where the person leaves with Esc, q or Ctrl-C.
+    """The index of the chosen row; None where the user leaves with Esc, q or Ctrl-C.
 
     Up, Down, Page Up, Page Down, Home and End move; Enter chooses. `glance` gives the text below the list for a row.
     """

@@ -51,7 +51,7 @@ class _History(FileHistory):
 
 
 class Line:
-    """Reads what the person types.
+    """Reads what the user types.
 
     `history` is a file that is there, None keeps prompts for this session only. `bar` gives the text of the bottom bar,
     `when_shown` is called once, when the line is first on the screen. Where stdout is no terminal, all this is
@@ -95,7 +95,7 @@ class Line:
         return self._prompt.prompt(editing_mode=EditingMode.VI if vi else EditingMode.EMACS, default=draft)
 
     def say(self, text: str) -> None:
-        """Show lines to the person, where the input line is, without what steers a terminal."""
+        """Show lines to the user, where the input line is, without what steers a terminal."""
         self._prompt.output.write(f"{harmless(text)}\n")
         self._prompt.output.flush()
 
@@ -105,7 +105,7 @@ class Line:
         self._prompt.output.flush()
 
     def choose(self, rows: Sequence[str], glance: Callable[[int], str]) -> int | None:
-        """Let the person choose one of the rows with the arrow keys; None where they leave without one.
+        """Let the user choose one of the rows with the arrow keys; None where they leave without one.
 
         `glance` gives the lines to show below for a row.
         """

@@ -99,7 +99,7 @@ def _use_its_model(session: Session, resumed: Resumed) -> None:
 
 
 def _chosen(session: Session) -> str | None:
-    """The ID that the person chooses; None where they choose none, or none is there."""
+    """The ID that the user chooses; None where they choose none, or none is there."""
     from llmcli.render.log_rows import when
     from llmcli.store.database import reading
     from llmcli.store.find import listed

@@ -26,7 +26,7 @@ _FRESH_S = 2.0  # servers close idle connections, but not as soon as that
 def connecting(found: FoundModel, seconds: float) -> FoundModel:
     """The same model with a connection to it under way, where its address is known and no proxy stands before it.
 
-    `seconds` is the time-out of a request. Nothing is sent; the first request raises the errors.
+    `seconds` is the timeout of a request. Nothing is sent; the first request raises the errors.
     """
     endpoint, network = found.endpoint, found.endpoint.network
     where = urlsplit(endpoint.address)
