@@ -44,7 +44,7 @@ def no_price(model: str, usage: Usage) -> None:
     """A price function for callers that need no cost: it returns None."""
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Budget:
     """`usage` counts over the whole session; None is the default, which counts within one prompt. `max_cost` is in USD.
 

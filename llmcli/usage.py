@@ -63,7 +63,7 @@ class Usage:
         return {name: count for name, count in named.items() if count is not None}
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class UsageLimits:
     """The largest number of requests and tokens; None: unlimited. The rules are those of PydanticAI's UsageLimits."""
 

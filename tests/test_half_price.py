@@ -72,7 +72,7 @@ def test_first_run_submits_and_the_same_command_fetches(name: str, service: Fake
     assert len(service.jobs) == 1
     assert [line["text"] for line in replies()] == ["hi", "hi", "hi"]
     assert [(line["index"], line["id"]) for line in replies()] == [(0, None), (1, "x"), (2, None)]
-    assert sorted(os.listdir()) == ["in.jsonl", "out"]
+    assert sorted({*os.listdir()} - {"home"}) == ["in.jsonl", "out"]
 
 
 def test_cost_is_half_of_the_usual_price(name: str, service: FakeService) -> None:
@@ -84,6 +84,8 @@ def test_cost_is_half_of_the_usual_price(name: str, service: FakeService) -> Non
     if usual is None:
         pytest.skip("the price list does not have this model")
     assert replies()[0]["cost_usd"] == pytest.approx(usual / 2)
+    ledger = llmcli("usage", "--json").json
+    assert sum(row["cost_est_usd"] or 0 for row in ledger) == pytest.approx(3 * usual / 2)
 
 
 def test_failed_rows_are_in_the_output_and_only_they_are_submitted_again(name: str, service: FakeService) -> None:

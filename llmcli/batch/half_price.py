@@ -50,7 +50,8 @@ class HalfPriceBatch(Batch):
         whole = False
         try:
             self._silent = silent_console(self._console)
-            self._config = self._config.changed("repair", 0, "option")
+            # No repair, which would be a request of its own; with usage, so that the ledger gets the cost by our price.
+            self._config = self._config.changed("repair", 0, "option").changed("usage", True, "option")
             self._opened = open_conversation(self._config, self._model, self._silent)
             self._lane = self._checked_lane()
             self._jobs = self._own_jobs()

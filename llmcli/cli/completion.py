@@ -48,7 +48,11 @@ def complete_model(incomplete: str) -> list[str]:
     found = models_like(last, PROVIDERS)
     found += [f"{name}:{model}" for name, models in own.items() for model in ("", *models)]
     found += [*_tables_or_texts(file.get("aliases")), *FAMILIES]
-    if colon or last.startswith(BARE_STARTS):
+    if colon and prefix == "local":
+        from llmcli.models.local_files import names_of_files
+
+        found += [f"local:{name}" for name in names_of_files()]
+    elif colon or last.startswith(BARE_STARTS):
         known = known_names(PROVIDERS)
         row = next((row for row in PROVIDERS.values() if prefix in row.names), None)
         if row and colon:

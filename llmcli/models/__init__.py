@@ -67,7 +67,7 @@ def refuse_forbidden(who: str) -> None:
         raise NetworkError(f"{who}: cancelled before it was sent")
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class HTTPRequest:
     """The HTTP request of a dry run, with secrets masked; `notes` name settings that the API does not take."""
 

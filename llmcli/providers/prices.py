@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["KnownModel", "context_window", "cost_of", "known_models", "load_prices"]
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class KnownModel:
     """A model of a provider, None for what is not known.
 

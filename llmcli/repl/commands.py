@@ -52,7 +52,7 @@ def _nothing(session: Session, argument: str) -> Iterable[str]:
     return ()
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Command:
     """`run` gets the rest of the line, its argument; `complete` gives all that the argument may become."""
 

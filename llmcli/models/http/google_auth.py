@@ -274,7 +274,7 @@ class _MetadataServer:
         return answer
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class _Answer:
     """What google-auth wants to know of a response; see google.auth.transport.Response."""
 

@@ -27,7 +27,7 @@ from llmcli.secrets import redact, url_secrets
 __all__ = ["live_models"]
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class _Shape:
     """The form of a protocol's list of models.
 
