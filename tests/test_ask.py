@@ -205,7 +205,7 @@ def test_a_closed_stdin_is_no_stdin(openai: FakeProvider) -> None:
         (["hi", "-m", "groq:x"], b"", 3, "GROQ_API_KEY is not set"),
         (["hi", "-m", "lmstudio"], b"", 2, "lmstudio has no default model"),
         (["hi", "-f", "/nowhere/file"], b"", 2, "cannot read /nowhere/file: No such file"),
-        (["hi", "-f", "/"], b"", 2, "cannot read /: Is a directory"),
+        (["hi", "-f", "/"], b"", 2, "/ holds more than 10,000 files"),
         (["hi", "-s", "@/nowhere"], b"", 2, "cannot read /nowhere"),
         (["hi", "--api-key-file", "/nowhere"], b"", 2, "cannot read /nowhere"),
         (["-", "-f", "-"], b"x", 2, "stdin can be read only once"),

@@ -297,12 +297,12 @@ def test_a_prompt_that_fits_gets_no_warning(openai: FakeProvider) -> None:
 
 
 def test_a_session_takes_folders_and_globs(openai: FakeProvider, tree: Path) -> None:
-    openai.answer(chat_reply("ok"))
+    openai.answer(chat_reply("understood"))
     with Terminal("chat", "--no-color") as terminal:
         terminal.ready()
         terminal.say("/file src/*.py")
         terminal.see("3 files, about")
         terminal.ready()
         terminal.say("hi")
-        terminal.see("ok")
+        terminal.see("understood")
     assert names(openai.requests[-1].body["messages"][-1]["content"]) == ["src/a.py", "src/b.py", "src/in.py"]

@@ -16,6 +16,8 @@ from llmcli.providers.table import Provider
 from llmcli.render.pager import page_table
 from llmcli.secrets import public_address
 
+_WIDE = 120  # columns that leave room for all columns of the table
+
 app = new_group("Providers: prefix, aliases, address, key variables.")
 
 
@@ -25,8 +27,14 @@ def providers(ctx: typer.Context, json: Annotated[bool, typer.Option("--json", h
     stdout = console_of(ctx).stdout
     if json:
         stdout.write(providers_json())
-    else:
-        page_table(("prefix, aliases", "key", "protocol", "address", "key variable"), provider_rows(), stdout)
+        return
+    rows: list[tuple[str, ...]] = provider_rows()
+    head: tuple[str, ...] = ("prefix, aliases", "key", "protocol", "address", "key variable")
+    if stdout.is_terminal and stdout.size()[0] < _WIDE:
+        rows = [(names.partition(",")[0], key, address) for names, key, _, address, _ in rows]
+        head = ("prefix", "key", "address")
+        console_of(ctx).stderr.line("note: a wider terminal, and --json, show aliases, protocols and key variables")
+    page_table(head, rows, stdout, whole=(0,))
 
 
 def providers_json() -> str:
