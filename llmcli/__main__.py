@@ -11,7 +11,7 @@ _FLUSH_S = 2.0  # seconds to flush the output buffers after a signal
 
 def main() -> None:
     """Run the command line and leave with its exit code; does not return."""
-    if sys.stderr is None:  # closed by who started us; typer would speak to stdout instead
+    if sys.stderr is None:  # the parent closed stderr; typer would write to stdout instead
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - for as long as the process lives
     try:
         code = _version() if sys.argv[1:] == ["--version"] else _command()
@@ -25,7 +25,7 @@ def main() -> None:
 def _version() -> int:
     from llmcli import __version__
 
-    if sys.stdout is None:  # closed by who started us
+    if sys.stdout is None:  # the parent closed it
         sys.stderr.write("error: stdout is closed\n")
         return 1
     try:

@@ -35,7 +35,7 @@ class Agent(Generic[T]):
         system_prompt: one or several; sent where no history is given.
         result_type: `str`, or a type for which pydantic makes a JSON Schema. The reply is validated.
         model_settings: as a mapping, for example `{"temperature": 0.0, "max_tokens": 100}`.
-        retries: how often a reply that does not fit the type is asked again.
+        retries: number of times to ask again when the reply does not fit the type.
 
     Raises UserError for a model or a type that cannot be used. Touches no network.
     """

@@ -46,14 +46,14 @@ def no_price(model: str, usage: Usage) -> None:
 
 @dataclass(slots=True)
 class Budget:
-    """`usage` counts over the whole session; None is the default, which counts within one prompt. `max_cost` is in USD.
-
-    With a `max_cost` a model without a known price is refused, unless `allow_unknown_cost`.
-    """
+    """The limits of a conversation."""
 
     usage: UsageLimits | None = None
+    """Limits that count over the whole session; None: the default limits, which count within one prompt."""
     max_cost: float | None = None
+    """The most USD to spend; None: unlimited."""
     allow_unknown_cost: bool = False
+    """With a `max_cost`, accept a model without a known price."""
 
     def meter(self, spent: Usage, cost: float, models: Sequence[str], price: Price, size: int) -> Meter:
         """A Meter for the next reply, after `spent` and `cost` (USD) so far; the prompt has `size` bytes.

@@ -32,10 +32,10 @@ _BYTES_PER_TOKEN = 4
 
 @dataclass(slots=True)
 class Examination:
-    """What is known about one model before anything is sent; None for what is not known."""
+    """The facts about one model that are known before a request; None: unknown."""
 
     model: str
-    """`provider:model`, or the name as asked for where it is none."""
+    """`provider:model`, or the name as the user wrote it where it is not valid."""
     protocol: str | None = None
     url: str | None = None
     """Where the request would go."""
@@ -51,7 +51,7 @@ class Examination:
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Each setting that would be sent: its value and its source."""
     dropped: list[str] = field(default_factory=list)
-    """What the API does not take."""
+    """The settings that the API does not take."""
     context_window: int | None = None
     system_tokens: int | None = None
     """About how many tokens the system prompt has."""
@@ -60,7 +60,7 @@ class Examination:
     """The lowest and the highest price."""
     output_usd_per_million: list[float] | None = None
     ping: str | None = None
-    """What a request for the list of models came to."""
+    """The outcome of a request for the list of models."""
     error: dict[str, Any] | None = None
     exit_code: int = 0
 
@@ -80,7 +80,7 @@ def about_installation(config: Config) -> dict[str, Any]:
 
 
 def examine(name: str, config: Config) -> Examination:
-    """Examine one model; what is wrong with it is in `error`. Touches no network and runs no key_command."""
+    """Examine one model; a fault goes into `error`. Sends nothing and runs no key_command."""
     found = Examination(name)
     try:
         row, model = split_model(name, config.providers)
@@ -161,7 +161,7 @@ def _address(found: Examination, endpoint: Endpoint) -> None:
 
 
 def _request(found: Examination, model: Model, config: Config) -> None:
-    """What the request would hold, and what of the settings it would not."""
+    """The settings that the request would hold, and those that the API does not take."""
     settings = model_settings(config)
     found.dropped = [f"{name}: {why}" for name, why in model.refused(settings).items()]
     for name in names(lambda meta: meta.section == "Model"):

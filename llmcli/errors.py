@@ -191,9 +191,9 @@ class ModelHTTPError(LlmcliError):
 class ProviderError(ModelHTTPError):
     """The provider did not give a reply; every model raises this class for every failure of the provider or network.
 
-    `status` is the HTTP status or its equivalent inside a stream (None: not told), `retry_after` the seconds to
-    wait (None: not told), `request_id` what to quote to the provider's support, `model` who failed, `body` what the
-    provider sent, redacted, at most 64 KiB of it. `may_pass` is False where the same request cannot succeed soon.
+    `status` is the HTTP status or its equivalent inside a stream (None: unknown), `retry_after` the seconds to
+    wait (None: unknown), `request_id` the ID for the provider's support, `model` the model that failed, `body` the
+    provider's response, redacted, at most 64 KiB. `may_pass` is False where the same request cannot succeed soon.
     """
 
     def __init__(
@@ -268,7 +268,7 @@ class FallbackExceptionGroup(ProviderError, ExceptionGroup[Exception]):
         self.model, self.body, self.may_pass = last.model, last.body, last.may_pass
 
     def derive(self, errors: Sequence[Exception]) -> Self:  # type: ignore[override]  # a part is of the same class
-        """What `except*` makes of a part."""
+        """Make the group for a part of the errors, as `except*` needs."""
         return type(self)(self.message, errors)
 
     def __reduce__(self) -> tuple[type[Self], tuple[str, list[Exception]]]:

@@ -47,7 +47,7 @@ _LONE = re.compile("[\ud800-\udfff]")  # how Python holds a byte of argv or the 
 
 
 def wants_session(config: Config, console: Console) -> bool:
-    """Whether the command begins a session: keyboard and screen are there, and no option asks for a single reply."""
+    """Whether the command starts a session: stdin and stdout are terminals, and no option needs a single reply."""
     settings = config.settings
     one_reply = (
         settings.prompt
@@ -68,7 +68,7 @@ def wants_session(config: Config, console: Console) -> bool:
 
 
 def open_conversation(config: Config, model_name: str, console: Console, *, lazy: bool = False) -> Conversation:
-    """The conversation that the settings ask for, without a message; nothing is sent. `lazy`: see `choose_model`.
+    """Build an empty conversation from the settings; nothing is sent. `lazy`: see `choose_model`.
 
     Raises UserError and SettingsError. From here on the console redacts the keys.
     """
@@ -101,7 +101,7 @@ def choose_name(config: Config) -> tuple[str, str | None]:
 
 
 def shape_of(settings: Settings) -> Shape | None:
-    """The shape that the reply must have; None where no option asks for one. Raises UserError."""
+    """The shape that the reply must have; None without such an option. Raises UserError."""
     if settings.schema is not None and settings.choice is not None:
         raise UserError("--schema and --choice exclude each other")
     if settings.extract and (settings.schema is not None or settings.choice is not None):
@@ -269,7 +269,7 @@ def price_of(config: Config) -> Price:
 
 
 def text_of(value: str, option: str, stdin: Stdin) -> str:
-    """An option's text, or what is in the file that it names with a leading `@`."""
+    """An option's text, or the content of the file that it names with a leading `@`."""
     return read_text(value[1:], option, stdin) if value.startswith("@") else value
 
 

@@ -1,6 +1,6 @@
 """Hints that name flags of the command line or commands of a session, by the kind and reason of an error.
 
-The modules below this one know neither flags nor slash commands: an error says what failed, this table what to do.
+The modules below this one know neither flags nor slash commands: an error says what failed, and this table adds hints.
 """
 
 from __future__ import annotations

@@ -57,7 +57,7 @@ def dump_messages(messages: Sequence[ModelMessage]) -> bytes:
 def load_messages(source: bytes | str | list[Any]) -> list[ModelMessage]:
     """Read a history: a JSON list, or the list already decoded.
 
-    Raises UserError, with the place in the list, for what is no history and for parts of an unknown kind.
+    Raises UserError, with the place in the list, for data that is not a history and for parts of an unknown kind.
     """
     try:
         found = source if isinstance(source, list) else json.loads(source, parse_constant=_refused_number)

@@ -21,7 +21,7 @@ _SILENCE_S = 2.0  # seconds of silence before stderr says that llmcli reads stdi
 
 
 class Stdin:
-    """Standard input, which only one thing may read; `used_by` says what does so already."""
+    """Standard input, which has one reader; `used_by` names the option that reads it."""
 
     def __init__(self, used_by: str | None = None) -> None:
         self._used_by = used_by

@@ -18,7 +18,7 @@ _BAR = 24
 def offer_pull(config: Config, name: str, console: Console) -> None:
     """Fetch the small model where the model `name` (or a member of the chain) needs it and it is not on this machine.
 
-    Asks first, unless `--yes` was given; does nothing where the person cannot be asked, or says no. Raises
+    Asks first, unless `--yes` was given; does nothing where llmcli cannot ask, or the user declines. Raises
     SettingsError where the engine is not installed, and what `pull_model` raises.
     """
     if not re.search(r"(^|,)\s*local(:|$|\s*,)", name) and name not in config.aliases:
@@ -51,7 +51,7 @@ def _offer(config: Config, console: Console) -> None:
 def pull_model(console: Console, *, sure: bool) -> None:
     """Say how large the small model is, ask unless `sure`, and fetch it with a progress bar on stderr.
 
-    Raises UserError where the person cannot be asked or says no, and what `local_pull.pull` raises.
+    Raises UserError where llmcli cannot ask or the user declines, and the errors of `local_pull.pull`.
     """
     from llmcli.models import local_pull
     from llmcli.models.local_files import SMALL_MODEL, own_folder, pulled_file

@@ -282,7 +282,7 @@ class AttemptFailed:
 
 @dataclass(slots=True)
 class StreamEnd:
-    """The last event of a reply that did not fail: our word and the vendor's for the end, and the tools asked for."""
+    """The last event of a reply that did not fail: the finish reason, the vendor's word for it, and called tools."""
 
     finish_reason: FinishReason
     finish_word: str | None = None

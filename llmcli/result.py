@@ -29,7 +29,7 @@ class Result:
     """One turn, from its start to the end of its reply."""
 
     model: str
-    """The model as asked for; may be a chain."""
+    """The model as the user wrote it; may be a chain."""
     price: Callable[[str, Usage], float | None] = lambda model, usage: None
     """USD for the usage of a `provider:model`; called only where the cost is shown."""
     attempts: list[ProviderError] = field(default_factory=list)
@@ -38,9 +38,9 @@ class Result:
     """The reply as far as it came; None where no provider began to answer."""
     error: LlmcliError | None = None
     output: str | None = None
-    """What stdout gets in the place of the text, where a part of the reply was asked for."""
+    """The output instead of the text, with --extract, --schema, --get or --choice."""
     fit: Fit | None = None
-    """The reply as JSON, where it fits the schema that was asked for."""
+    """The reply as JSON, where it fits the schema."""
     earlier: list[ModelResponse] = field(default_factory=list)
     """Whole replies of the same turn that another request followed."""
     messages: list[ModelMessage] = field(default_factory=list)
@@ -86,13 +86,13 @@ class Result:
 
     @property
     def usage(self) -> Usage:
-        """The usage of all replies of the turn, as told."""
+        """The usage of all replies of the turn, from the provider's counts."""
         replies = [*self.earlier, self.response] if self.response else self.earlier
         return sum((one.usage for one in replies), Usage())
 
     @property
     def cost_usd(self) -> float | None:
-        """What the replies cost in USD, as told or by estimate; None where a price or the tokens are not known."""
+        """The cost of the replies in USD, from the provider or by estimate; None where price or tokens are unknown."""
         replies = [*self.earlier, self.response] if self.response else self.earlier
         costs = [self.price(one.served_by, one.usage) if one.served_by else None for one in replies]
         known = [cost for cost in costs if cost is not None]
@@ -179,7 +179,7 @@ class Result:
         return [self._cleaned(dumped(one)) for one in self.messages]
 
     def _cleaned(self, value: Any, name: str = "") -> Any:
-        """A message without secrets, but for what the user and the model said: `content` and `args`."""
+        """A message with secrets redacted, except in `content` and `args`."""
         if isinstance(value, dict):
             return {key: self._cleaned(inner, key) for key, inner in value.items()}
         if isinstance(value, list):

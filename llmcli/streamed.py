@@ -44,7 +44,7 @@ class RunResult(Generic[T]):
         return sum(replies, Usage())
 
     def cost(self) -> float | None:
-        """The USD of the run, as told or by list price; None where the price is not known."""
+        """The USD of the run, from the provider or by list price; None where the price is not known."""
         return Cost()(self.new_messages())
 
     def all_messages(self) -> list[ModelMessage]:

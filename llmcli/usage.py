@@ -32,7 +32,7 @@ class Usage:
 
     @property
     def is_whole(self) -> bool:
-        """Whether both the tokens in and those out were told."""
+        """Whether the provider sent the counts of both request and reply tokens."""
         return self.request_tokens is not None and self.response_tokens is not None
 
     def incr(self, other: Usage, requests: int = 0) -> None:

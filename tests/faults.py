@@ -20,7 +20,7 @@ HTML = b"<html><head><title>Bad gateway</title></head><body><h1>502</h1></body><
 
 @dataclass(frozen=True)
 class Fault:
-    """What goes wrong (`answer` for a protocol; None: nobody listens), and how the command ends.
+    """What goes wrong (`answer` for a protocol; None: connection refused), and how the command ends.
 
     `code` and `kind` are those of the exit and of the error (None: no error), `others` the same for the protocols where
     they differ; `text` is what must be on stdout; `again` says whether it is worth another try.
@@ -83,7 +83,7 @@ _BROKEN_FRAME = bytearray(aws_frames(("contentBlockDelta", {"delta": {"text": "?
 _BROKEN_FRAME[-1] ^= 0xFF  # its checksum
 
 FAULTS = (
-    Fault("nobody listens", None, 6, "network"),
+    Fault("connection refused", None, 6, "network"),
     Fault("closed before the headers", lambda protocol: Answer(drop=True), 6, "network", again=True),
     Fault("reset before the headers", lambda protocol: Answer(drop=True, reset=True), 6, "network", again=True),
     Fault("silent before the headers", lambda protocol: Answer(drop=True, stall=True), 6, "timeout"),

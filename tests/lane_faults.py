@@ -49,7 +49,7 @@ def _refusal(status: int, word: str, code: int) -> Mapping[str, Any]:
 
 _FAMILY = ("openai", "groq", "together")
 FAULTS = (
-    LaneFault("the upload: nobody listens", 6, "network", gone=True),
+    LaneFault("the upload: connection refused", 6, "network", gone=True),
     LaneFault("the upload: 400", 4, "refused", (400, BODY)),
     LaneFault("the upload: 401", 3, "authentication", (401, BODY)),
     LaneFault("the upload: 403", 3, "authentication", (403, BODY)),

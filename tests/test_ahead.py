@@ -113,7 +113,7 @@ def test_of_a_chain_only_the_first_is_connected_to(secure: FakeProvider, authori
     assert (result.code, secure.connections) == (0, 1), result.stderr
 
 
-def test_a_refused_one_is_said_as_ever(authority: Authority) -> None:
+def test_refused_early_connection_is_reported_as_usual(authority: Authority) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"https://127.0.0.1:{server.getsockname()[1]}"
     result = llmcli("hi", "-m", "openai-chat:m", env=environment("openai-chat", address))

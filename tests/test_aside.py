@@ -128,7 +128,7 @@ def test_an_error_leaves_no_status(openai: FakeProvider) -> None:
         assert screen.rows[0].startswith("error: openai:fake-1")
 
 
-def test_the_wait_for_the_next_try_is_told(openai: FakeProvider) -> None:
+def test_wait_before_a_retry_is_shown(openai: FakeProvider) -> None:
     openai.answer_json({"error": {"message": "slow down"}}, 429, headers={"retry-after": "2"})
     go = stepwise(openai, text("Hello\n") + end())
     with Screen("hi", "--no-usage") as screen:
@@ -196,7 +196,7 @@ def test_reasoning_is_shown_while_it_comes_and_folded_into_a_line(openai: FakePr
         assert screen.rows[1:] == ["Yes."]
 
 
-def test_the_folded_line_has_the_tokens_where_they_are_told(openai: FakeProvider) -> None:
+def test_folded_reasoning_shows_the_provider_token_count(openai: FakeProvider) -> None:
     usage = {"prompt_tokens": 8, "completion_tokens": 1, "completion_tokens_details": {"reasoning_tokens": 1}}
     counted = sse({"id": "c1", "choices": [], "usage": usage}, end=None)
     more = {"prompt_tokens": 8, "completion_tokens": 1500, "completion_tokens_details": {"reasoning_tokens": 1235}}
@@ -300,7 +300,7 @@ def test_only_stdout_is_a_terminal(openai: FakeProvider) -> None:
 
 
 @pytest.mark.parametrize("args", [("--json",), ("--no-stream",), ("--extract",)])
-def test_the_wait_goes_on_where_the_reply_is_shown_at_its_end(openai: FakeProvider, args: tuple[str, ...]) -> None:
+def test_waiting_line_stays_without_streaming(openai: FakeProvider, args: tuple[str, ...]) -> None:
     go = stepwise(openai, text("```\nx"), text(" = 1\n```\n") + end())
     with Screen("hi", "--no-usage", *args, on=("stderr",)) as screen:
         screen.until(WAITING)

@@ -45,7 +45,7 @@ def test_a_newline_is_added_only_where_there_is_none(openai: FakeProvider, text:
     assert llmcli("hello").stdout == out
 
 
-def test_text_arrives_while_the_provider_still_talks(openai: FakeProvider) -> None:
+def test_text_is_written_while_the_reply_streams(openai: FakeProvider) -> None:
     openai.answer(sse(chat_chunk({"content": "first "}), end=None), stall=True)
     with started("hello") as process:
         assert process.stdout
@@ -137,7 +137,7 @@ def test_system_prompt_from_text_and_from_a_file(openai: FakeProvider, tmp_path:
     assert openai.requests[-1].body["messages"][0] == {"role": "system", "content": "be brief\n"}
 
 
-def test_nothing_is_sent_that_nobody_asked_for(openai: FakeProvider) -> None:
+def test_request_has_no_unset_fields(openai: FakeProvider) -> None:
     openai.answer(chat_reply("ok"))
     llmcli("hi")
     assert openai.requests[-1].path == "/v1/chat/completions"
@@ -229,7 +229,7 @@ def test_wrong_input(openai: FakeProvider, args: list[str], stdin: bytes, code: 
 
 
 @pytest.mark.parametrize("args", [["provider"], ["hi", "--seed", "many"], ["hi", "--nonsense"], ["hi", "--effort"]])
-def test_wrong_input_is_told_to_a_script_in_its_own_language(openai: FakeProvider, args: list[str]) -> None:
+def test_usage_error_is_json_with_json_format(openai: FakeProvider, args: list[str]) -> None:
     as_json = llmcli(*args[:1], "--json", *args[1:])
     assert (as_json.code, as_json.json["error"]["kind"]) == (2, "usage")
     assert as_json.json["error"]["message"] in as_json.stderr
@@ -239,7 +239,7 @@ def test_wrong_input_is_told_to_a_script_in_its_own_language(openai: FakeProvide
 
 
 @pytest.mark.parametrize("args", [["config", "shw"], ["keys", "set"], ["models", "--jsn"], ["hi", "--seed", "many"]])
-def test_wrong_use_is_said_like_all_errors(args: list[str]) -> None:
+def test_usage_error_has_the_form_of_all_errors(args: list[str]) -> None:
     result = llmcli(*args)
     assert (result.code, result.stdout) == (2, b"")
     assert result.stderr.startswith("error: ")
@@ -334,7 +334,7 @@ def test_silence_ends_by_timeout(openai: FakeProvider) -> None:
     assert "for 0.2 s" in result.stderr
 
 
-def test_nobody_listens(openai: FakeProvider) -> None:
+def test_refused_connection_is_a_network_error(openai: FakeProvider) -> None:
     result = llmcli("hi", "-m", "ollama:llama3.2", env={"LLMCLI_OLLAMA_BASE_URL": "http://127.0.0.1:9/v1"})
     assert result.code == 6
     assert "127.0.0.1:9 refused the connection" in result.stderr

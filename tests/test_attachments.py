@@ -98,7 +98,7 @@ def test_files_and_addresses(
     ("content", "kind"),
     [(PNG, "image/png"), (JPEG, "image/jpeg"), (b"GIF89a;", "image/gif"), (WAV, "audio/wav"), (MP3, "audio/mpeg")],
 )
-def test_what_it_is_is_told_by_its_bytes(provider: FakeProvider, content: bytes, kind: str) -> None:
+def test_attachment_type_is_recognised_by_its_bytes(provider: FakeProvider, content: bytes, kind: str) -> None:
     env = environment("google-gla", provider.url)
     result = llmcli("x", "-m", "google-gla:m", "--dry-run", "-a", "-", stdin=content, env=env)
     assert f'"mimeType": "{kind}"' in result.stdout.decode()

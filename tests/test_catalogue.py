@@ -413,7 +413,7 @@ def test_providers_without_a_list(name: str) -> None:
     assert f"{name} has no list of models to ask" in result.stderr
 
 
-def test_nobody_to_ask() -> None:
+def test_live_models_without_a_provider_is_wrong_use() -> None:
     result = llmcli("models", "--live")
     assert (result.code, result.stdout) == (2, b"")
     assert "llmcli models openai --live" in result.stderr

@@ -96,7 +96,7 @@ def test_a_provider_of_ones_own(settings: Path, provider: FakeProvider) -> None:
     assert request.body["max_completion_tokens"] == 12
 
 
-def test_key_command_is_run_and_its_failure_is_told(settings: Path, provider: FakeProvider) -> None:
+def test_key_command_runs_and_its_failure_is_reported(settings: Path, provider: FakeProvider) -> None:
     settings.write_text("[providers.groq]\nkey_command = 'printf sk-from-command'\n")
     provider.answer(chat_reply("ok"))
     env = {"LLMCLI_GROQ_BASE_URL": provider.url}

@@ -1,4 +1,4 @@
-"""What a reply cost by the price list: caches, long prompts, names of models, and what nobody knows."""
+"""The cost of a reply by the price list: caches, long prompts, model names, and unknown prices."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_a_long_prompt_has_its_own_price() -> None:
 @pytest.mark.parametrize(
     "model", ["azure:my-deployment", "openai:nobody", "openrouter:nobody/nothing", "heroku:m", "huggingface:m"]
 )
-def test_a_model_that_the_list_does_not_have_costs_nobody_knows_what(model: str) -> None:
+def test_cost_of_an_unlisted_model_is_unknown(model: str) -> None:
     assert cost_of(model, usage()) is None
 
 
@@ -79,7 +79,7 @@ def test_counts_that_contradict_each_other_are_no_cost() -> None:
 
 
 @pytest.mark.parametrize("model", ["test:echo", "ollama:llama3.2", "lmstudio:m", "vllm:m"])
-def test_nobody_bills_for_a_server_of_ones_own(model: str) -> None:
+def test_local_server_costs_nothing(model: str) -> None:
     assert cost_of(model, usage(None, None)) == 0
 
 
@@ -133,7 +133,7 @@ def test_a_cost_that_the_vendor_tells_is_the_cost(
     "told",
     [{"cost": -1}, {"cost": "much"}, {"cost": None}, {"cost": {"total_cost": 1, "currency": "EUR"}}, {"cost": 1e99}],
 )
-def test_a_cost_of_no_sense_is_none_that_was_told(provider: FakeProvider, told: dict[str, Any]) -> None:
+def test_invalid_cost_of_a_provider_is_ignored(provider: FakeProvider, told: dict[str, Any]) -> None:
     answer(provider, "openrouter:x", {**COUNTS, **told})
     env = environment("openrouter", provider.url)
     model = "openrouter:openai/gpt-6-luna"
@@ -142,13 +142,13 @@ def test_a_cost_of_no_sense_is_none_that_was_told(provider: FakeProvider, told: 
     assert " est. · " in result.stderr
 
 
-def test_no_ticks_are_no_cost_that_was_told(provider: FakeProvider) -> None:
+def test_missing_ticks_are_no_cost(provider: FakeProvider) -> None:
     """Azure sends xAI's field, and 0 in it."""
     answer(provider, "azure:grok", {**COUNTS, "cost_in_usd_ticks": 0})
     assert llmcli("hi", "-m", "azure:grok", "--json", env=environment("azure", provider.url)).json["cost_usd"] is None
 
 
-def test_a_told_cost_counts_for_the_limit(provider: FakeProvider) -> None:
+def test_provider_cost_counts_for_the_limit(provider: FakeProvider) -> None:
     answer(provider, "openrouter:x", {**COUNTS, "cost": 0.5})
     env = environment("openrouter", provider.url)
     result = llmcli("hi", "-m", "openrouter:openai/gpt-6-luna", "--max-cost", "0.1", "--json", env=env)
@@ -156,6 +156,6 @@ def test_a_told_cost_counts_for_the_limit(provider: FakeProvider) -> None:
     assert "max_cost of $0.1 (about $0.500000)" in result.stderr
 
 
-def test_a_sum_is_an_estimate_unless_all_was_told() -> None:
+def test_sum_is_an_estimate_unless_all_costs_come_from_providers() -> None:
     assert Usage(1, cost=0.5) + Usage(1, cost=0.25) == Usage(2, cost=0.75)
     assert (Usage(1) + Usage(1, cost=0.25)).cost == 0.25

@@ -42,7 +42,7 @@ def by_botocore(content: bytes) -> Iterator[tuple[dict[str, object], bytes]]:
 
 
 @given(wanted=FRAMES, cuts=st.lists(st.integers(0, 2000)), missing=st.integers(0, 20))
-def test_whatever_the_cuts_it_is_what_botocore_reads(
+def test_frames_cut_anywhere_equal_those_of_botocore(
     wanted: list[tuple[dict[str, str | bool | int], bytes]], cuts: list[int], missing: int
 ) -> None:
     content = b"".join(framed(b"".join(map(header, block, block.values())), payload) for block, payload in wanted)

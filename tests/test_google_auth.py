@@ -1,4 +1,4 @@
-"""Google's credentials: where they are looked for, what leaves for them, and what is said when they are not there."""
+"""Google credentials: their sources, the requests for them, and the errors when they are missing."""
 
 from __future__ import annotations
 
@@ -184,7 +184,7 @@ def test_the_request_takes_the_proxy_of_the_environment(
     assert provider.requests[0].path == "http://token.invalid/token"
 
 
-def test_nothing_happens_before_it_is_asked_for(provider: FakeProvider) -> None:
+def test_credentials_are_not_read_before_the_first_request(provider: FakeProvider) -> None:
     credentials("no-such-file.json", "p")
     assert not provider.requests
     code = (
@@ -370,7 +370,7 @@ def test_a_machine_may_work_for_another_project(machine: FakeProvider) -> None:
     assert not machine.requests
 
 
-def test_the_token_of_a_machine_ends_as_told(machine: FakeProvider, wait: Callable[[float], None]) -> None:
+def test_machine_token_expires_as_the_server_says(machine: FakeProvider, wait: Callable[[float], None]) -> None:
     machine.answer_json(token("one", lives=300), headers=GOOGLE)
     machine.answer_json(token("two"), headers=GOOGLE)
     found = credentials()

@@ -159,7 +159,7 @@ def test_ctrl_c_while_a_page_is_laid_out_keeps_its_text(openai: FakeProvider) ->
 
 
 @pytest.mark.parametrize("fails", ["layout", "import"])
-def test_a_failure_while_drawing_is_told_where_somebody_hears_it(fails: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_drawing_failure_is_raised_in_the_main_thread(fails: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*args: object, **more: object) -> None:
         raise MemoryError
 

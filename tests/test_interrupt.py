@@ -74,7 +74,7 @@ def test_other_signals_stop_in_the_same_way(talking: FakeProvider, signum: signa
     assert talking.left.wait(_HANG_S), "the request was not stopped"
 
 
-def test_what_a_parent_ignores_stays_ignored(talking: FakeProvider) -> None:
+def test_signal_ignored_by_the_parent_stays_ignored(talking: FakeProvider) -> None:
     """As nohup does with SIGHUP, and a shell with SIGINT for what runs in the background."""
     talking.answers = [replace(talking.answers[0], stall=False)]
     command = ["sh", "-c", 'trap "" HUP INT; kill -HUP $$; kill -INT $$; exec "$@"', "sh", *COMMAND, "hi"]
@@ -230,7 +230,7 @@ def test_head_in_a_shell() -> None:
 
 
 @pytest.mark.parametrize("args", [["providers"], ["config", "show"]])
-def test_listings_end_silently_too(args: list[str]) -> None:
+def test_listing_ends_silently_when_the_reader_closes_the_pipe(args: list[str]) -> None:
     read_end, write_end = os.pipe()
     os.close(read_end)
     with started(*args, stdout=write_end) as process:
@@ -279,6 +279,6 @@ except KeyboardInterrupt:
 """
 
 
-def test_ctrl_c_right_before_a_wait_is_heard() -> None:
+def test_ctrl_c_right_before_a_wait_interrupts() -> None:
     done = subprocess.run([sys.executable, "-c", OVERHEARD], capture_output=True, text=True, timeout=60)
     assert done.stdout == "heard\n", done.stderr

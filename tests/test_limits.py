@@ -31,7 +31,7 @@ def openai(provider: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> FakeProvi
     return provider
 
 
-# ---- the rules of the reference documents
+# ---- the rules of PydanticAI's UsageLimits
 
 
 def test_the_default_is_fifty_requests() -> None:
@@ -77,7 +77,7 @@ def test_no_request_is_allowed(openai: FakeProvider) -> None:
 
 
 @pytest.mark.parametrize("option", ["request", "response", "total"])
-def test_what_is_told_counts_exactly(openai: FakeProvider, option: str) -> None:
+def test_provider_counts_are_exact(openai: FakeProvider, option: str) -> None:
     told = {"request": 57, "response": 8, "total": 65}[option]
     openai.answer(chat_reply("Hello", usage=USAGE))
     assert llmcli("hi", f"--{option}-tokens-limit", str(told)).code == 0
@@ -93,7 +93,7 @@ def test_a_prompt_that_is_too_long_for_sure_is_not_sent(openai: FakeProvider) ->
     assert "by an estimate; nothing was sent" in result.stderr
 
 
-def test_an_endless_reply_is_stopped_though_nobody_counts(openai: FakeProvider) -> None:
+def test_endless_reply_without_counts_is_stopped(openai: FakeProvider) -> None:
     openai.answer(*[sse(chat_chunk({"content": "word " * 20}), end=None)] * 200, stall=True)
     result = llmcli("hi", "--response-tokens-limit", "100", "--json")
     assert (result.code, result.json["finish_reason"]) == (8, "limit")
@@ -118,7 +118,7 @@ def anthropic(provider: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> FakePr
     ("limit", "least", "most"),
     [("--response-tokens-limit=100", 800, 2e3), ("--total-tokens-limit=112", 800, 2e3), ("--max-cost=0.002", 9e3, 2e4)],
 )
-def test_counts_told_at_the_start_hide_no_endless_reply(
+def test_endless_reply_is_stopped_although_counts_came_first(
     anthropic: FakeProvider, limit: str, least: float, most: float
 ) -> None:
     result = llmcli("hi", limit, "--json")
@@ -175,7 +175,7 @@ def test_a_reply_that_gets_too_dear_is_stopped(openai: FakeProvider) -> None:
     assert openai.left.wait(30)
 
 
-def test_what_is_cheap_enough_passes(openai: FakeProvider) -> None:
+def test_reply_below_the_cost_limit_passes(openai: FakeProvider) -> None:
     openai.answer(chat_reply("Hello", usage=USAGE))
     result = llmcli("hi", "--max-cost", "0.01", "--json")
     assert result.code == 0
@@ -192,7 +192,7 @@ def test_an_unknown_price_is_refused_unless_allowed(openai: FakeProvider) -> Non
     assert llmcli("hi", "-m", f"{LUNA},openai:my-own", "--max-cost", "1").code == 2  # either may answer
 
 
-def test_a_price_that_gets_unknown_meanwhile_costs_nobody_the_reply(openai: FakeProvider) -> None:
+def test_reply_is_kept_when_its_price_becomes_unknown(openai: FakeProvider) -> None:
     told = {"prompt_tokens": 10, "completion_tokens": 3, "prompt_tokens_details": {"cached_tokens": 900}}
     openai.answer(sse(chat_chunk({"content": "one "}, usage=told), chat_chunk({"content": "two"}, "stop")))
     result = llmcli("hi", "--max-cost", "1", "--json")
@@ -206,7 +206,7 @@ def test_the_offline_model_costs_nothing() -> None:
 # ---- over a session
 
 
-def test_what_the_person_set_counts_over_the_whole_session(openai: FakeProvider) -> None:
+def test_limits_count_over_the_whole_session(openai: FakeProvider) -> None:
     openai.answer(chat_reply("Hello", usage=USAGE))
     conversation = Conversation(build_model(LUNA), limits=Budget(UsageLimits(2, total_tokens_limit=100)))
     list(conversation.send("one"))
@@ -272,7 +272,7 @@ class Unsteady(Model):
         raise SettingsError("the token has expired, and there is no other")
 
 
-def test_whatever_ends_a_reply_it_is_kept() -> None:
+def test_partial_reply_is_kept_after_any_error() -> None:
     conversation = Conversation(Unsteady())
     with pytest.raises(SettingsError), closing(conversation.send("hi")) as events:
         list(events)

@@ -296,7 +296,7 @@ def test_full_disk_keeps_nothing(wheel: Path, tmp_path: Path, monkeypatch: pytes
     assert kept(tmp_path) == []
 
 
-def test_too_little_space_is_said_before(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_little_disk_space_is_reported_before_the_download(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9, 1000))
     with pytest.raises(LlmcliError, match="not enough free space"):
         local_pull.check_space()

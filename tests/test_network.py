@@ -372,14 +372,14 @@ def test_certificates_are_read_once_and_not_for_http(
 # ---- connections that fail
 
 
-def test_a_name_that_nobody_knows() -> None:
+def test_unknown_host_name_is_a_network_error() -> None:
     result = ask_openai(address="http://no-such-host.invalid/v1")
     assert result.code == 6
     assert "no address is known for no-such-host.invalid" in result.stderr
     assert "--proxy URL or HTTPS_PROXY" in result.stderr
 
 
-def test_a_proxy_whose_name_nobody_knows() -> None:
+def test_unknown_host_name_of_the_proxy_is_a_network_error() -> None:
     result = ask_openai(HTTPS_PROXY="http://robot:s3cret@no-proxy.invalid:3128")
     assert result.code == 6
     assert "no address is known for the proxy http://no-proxy.invalid:3128 (HTTPS_PROXY)" in result.stderr

@@ -99,7 +99,7 @@ def test_a_body_that_is_packed_and_one_that_only_says_so(openai: FakeProvider) -
     assert llmcli("hi").code == 6
 
 
-def test_what_breaks_after_a_finish_reason_does_not_undo_it(openai: FakeProvider) -> None:
+def test_failure_after_the_finish_reason_keeps_the_reply_whole(openai: FakeProvider) -> None:
     openai.answer(sse(TEXT, chat_chunk(finish="stop"), end=None), cut=True)
     result = llmcli("hi")
     assert (result.code, result.stdout) == (0, b"half an ans\n")

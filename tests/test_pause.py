@@ -71,7 +71,7 @@ def test_what_was_not_drawn_before_a_pause_comes_with_the_end(screen: Screen, re
     assert screen.terminal.rows() == ["one", "", "two"]
 
 
-def test_a_closed_terminal_is_said_in_the_thread_that_reads(screen: Screen, renderer: MarkdownRenderer) -> None:
+def test_closed_terminal_is_raised_in_the_reading_thread(screen: Screen, renderer: MarkdownRenderer) -> None:
     screen.closed = True
     renderer.event(TextDelta("text"))
     with pytest.raises(ClosedPipe):

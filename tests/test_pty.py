@@ -115,7 +115,7 @@ def test_the_history_is_private_whatever_the_umask(mask: int, tmp_path: Path) ->
     assert stat.S_IMODE(history.parent.stat().st_mode) == 0o700
 
 
-def test_a_history_that_cannot_be_kept_is_said_and_costs_nothing(tmp_path: Path) -> None:
+def test_unwritable_history_file_is_reported_and_loses_nothing(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("in the way")
     with session(env={"LLMCLI_HOME": str(tmp_path)}) as terminal:
         terminal.say("hello")
@@ -312,7 +312,7 @@ def test_no_input_begins_no_session() -> None:
         (["-m", "test", "--format", "json"], "a session has no JSON", 2),
     ],
 )
-def test_what_is_wrong_is_said_before_the_first_prompt(args: list[str], said: str, code: int) -> None:
+def test_wrong_settings_are_reported_before_the_first_prompt(args: list[str], said: str, code: int) -> None:
     with Terminal("chat", *args) as terminal:
         assert terminal.wait() == code
     assert said in terminal.text.replace("\n", "")
@@ -365,7 +365,7 @@ main()
 """
 
 
-def test_what_fails_behind_the_prompt_is_told_when_it_is_needed(provider: FakeProvider) -> None:
+def test_background_import_failure_is_reported_at_first_use(provider: FakeProvider) -> None:
     command = (sys.executable, "-c", _BROKEN_IMPORT)
     with Terminal("chat", "-m", "openai:gpt-6-luna", "--base-url", provider.url, command=command) as terminal:
         terminal.see(lambda: b"IMPORTING" in terminal.raw, "import of the SDK")

@@ -1,4 +1,4 @@
-"""Retries and chains through the real command: what is sent again, what is said, and who answers in the end."""
+"""Retries and fallback models through the real command: repeated requests, notices, and the model that replies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Usage arithmetic, as the reference documents promise it."""
+"""Usage arithmetic: sums, details and OpenTelemetry names."""
 
 from __future__ import annotations
 

@@ -25,14 +25,14 @@ _LONGEST = 1 << 30
 
 @dataclass(slots=True)
 class JobRecord:
-    """One job, or what is to become one."""
+    """One job of the vendor, or one that will be created."""
 
     token: str
     """Our name for it."""
     indexes: Sequence[int]
     """The rows that it holds, in order."""
     state: _State = "new"
-    """`new`: no job was created; `submitting`: the vendor was asked to; `submitted`: it has; `fetched`: it is over."""
+    """`new`: not created; `submitting`: request sent, response unknown; `submitted`: created; `fetched`: finished."""
     upload: str = ""
     """The vendor's name of the upload; empty: there is none."""
     id: str = ""

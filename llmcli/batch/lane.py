@@ -85,11 +85,11 @@ class JobState:
     word: str
     """The vendor's word for it."""
     done: int | None = None
-    """Rows that are finished; None: not told."""
+    """Rows that are finished; None: unknown."""
     failed: int | None = None
-    """Rows that failed; None: not told."""
+    """Rows that failed; None: unknown."""
     error: str | None = None
-    """Why the job failed; None: not told."""
+    """Why the job failed; None: unknown."""
     files: tuple[str, ...] = ()
     """Files of results at the vendor, where it keeps them in files."""
 

@@ -34,7 +34,7 @@ class Pacer:
         self._raised_at = 0.0
 
     def wait(self, stopped: Callable[[], bool] = lambda: False) -> None:
-        """Return when a request may start, or when `stopped` says so."""
+        """Wait until a request may start, or until `stopped` returns True."""
         while not stopped():
             with self._lock:
                 now = self._clock()
@@ -56,7 +56,7 @@ class Pacer:
                 self._raised_at = now
 
     def refused(self, retry_after: float | None) -> None:
-        """A request was refused for its rate; `retry_after` in seconds, as told."""
+        """Record a request that was refused for its rate; `retry_after` in seconds, from the provider."""
         with self._lock:
             now = self._clock()
             self._hold_until = max(self._hold_until, now + (1.0 if retry_after is None else retry_after))

@@ -89,7 +89,7 @@ class Batch:
         self.progress = Progress(len(rows))
 
     def run(self, tell: Callable[[Progress], None] = lambda progress: None) -> int:
-        """Send what is missing, write the output, and return the exit code; `tell` is called as rows finish.
+        """Send missing rows, write the output, and return the exit code; `tell` is called as rows finish.
 
         Raises KeyboardInterrupt for a second Ctrl-C; the first one lets running rows finish.
         """
@@ -137,7 +137,7 @@ class Batch:
         return 10 if self.progress.failed else 0
 
     def _is_finished(self, index: int, key: str, line: Mapping[str, Any]) -> bool:
-        """Whether a line of an earlier run stands for the row as it is asked now."""
+        """Whether a line of an earlier run has the same content, model and settings as the row now."""
         whole = is_whole(line)
         settled = whole or (is_cut(line) and not self._retry_incomplete)
         if not settled or key != key_of(self._rows[index], self._request):

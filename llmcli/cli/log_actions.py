@@ -201,7 +201,7 @@ def _title(one: dict[str, Any]) -> str:
 
 
 def as_text(one: dict[str, Any]) -> str:
-    """A conversation as bare text: each message after a line that says whose it is."""
+    """A conversation as plain text: each message after a line with its role."""
     lines = []
     for message in one["messages"]:
         model = message.get("served_by") or message.get("model_name") or "reply"

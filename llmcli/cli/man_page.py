@@ -12,22 +12,22 @@ from llmcli.config.settings import SECTIONS, meta_of, names, variable
 __all__ = ["EXIT_CODES", "man_page"]
 
 EXIT_CODES = (
-    (0, "a whole reply"),
-    (1, "a fault of llmcli, or stdout or a file cannot be written"),
+    (0, "the reply is whole"),
+    (1, "a bug of llmcli, or stdout or a file cannot be written"),
     (2, "wrong use; nothing was sent"),
     (3, "credentials or settings are missing or refused"),
-    (4, "the provider refused the request, or answered something that is no reply"),
+    (4, "the provider refused the request, or its response is not a reply"),
     (5, "the provider is overloaded or limits the rate, after retries"),
     (6, "network: name, connection, TLS, proxy, timeout"),
-    (7, "the reply is incomplete; what arrived is on stdout"),
+    (7, "the reply is incomplete; the text that arrived is on stdout"),
     (8, "a usage or cost limit was exceeded"),
-    (9, "the reply is not what was asked for: no code block, or it does not fit the schema"),
-    (10, "a batch, or a question to several models, ended with some failed"),
-    (11, "a tool call that was not allowed kept the prompt from being answered"),
+    (9, "the reply does not fit the schema, or has no code block"),
+    (10, "some rows of a batch, or some of several models, failed"),
+    (11, "a tool call that was not allowed kept the prompt from a reply"),
     (12, "a batch job of a vendor is not finished yet"),
     (129, "SIGHUP"),
-    (130, "Ctrl-C; what arrived is on stdout"),
-    (141, "the reader of stdout has left"),
+    (130, "Ctrl-C; the text that arrived is on stdout"),
+    (141, "the reader of stdout closed the pipe"),
     (143, "SIGTERM"),
 )
 """Each exit code, and when it is returned."""

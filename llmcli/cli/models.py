@@ -72,7 +72,7 @@ def models(
 
 
 def models_json(models: Sequence[KnownModel]) -> str:
-    """One object a model, in a list; null is what is not known."""
+    """A list with one object for each model; null marks an unknown value."""
     rows = [
         {
             "provider": one.provider,
@@ -108,7 +108,7 @@ def _models(
     if live:
         if len(named) != 1:
             if filters:
-                find_provider(filters[0], config.providers)  # says which is near
+                find_provider(filters[0], config.providers)  # its message suggests the nearest name
             raise UserError("--live needs a provider to ask", hint="name one: llmcli models openai --live")
         return matching(_asked(named[0], config), filters)
     rows = named or (list(config.providers.values()) if everything else _usable(config.providers))

@@ -41,7 +41,7 @@ def usage(
 
 
 def show_usage(console: Console, by: str, since: str | None, as_json: bool) -> None:
-    """Print what was used. Raises UserError and StoreError."""
+    """Print tokens and costs. Raises UserError and StoreError."""
     if by not in _BY:
         raise UserError(f"--by {by}: not one of {', '.join(_BY)}")
     from llmcli.store.database import reading, writing

@@ -34,7 +34,7 @@ class Config:
     providers: Mapping[str, Provider] = field(default_factory=lambda: PROVIDERS)
     aliases: Mapping[str, str] = field(default_factory=dict)
     own: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """What the file says of providers, header values left out."""
+    """The provider tables of the settings file, without values of headers."""
     mcp: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """The tables `[mcp.NAME]`, without the fields that are not given."""
     tools: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

@@ -141,7 +141,7 @@ class RequestSettings:
     )
     ca_file: str | None = setting(
         None,
-        "PEM file of certificates to trust besides the system's.",
+        "PEM file of certificates to trust in addition to the system's.",
         "--ca-file",
         section="Connection",
         metavar="FILE",

@@ -181,7 +181,7 @@ class ConverseProtocol(HTTPModel):
     def body(self, messages: Sequence[ModelMessage], settings: ModelSettings) -> dict[str, Any]:
         """See `ProtocolModel.body`."""
         body: dict[str, Any] = {
-            "messages": [  # turns must alternate: what was said in a row becomes blocks of one
+            "messages": [  # turns must alternate: successive messages of one role become blocks of one turn
                 {"role": role, "content": [block for _, blocks in row for block in blocks]}
                 for role, row in groupby(self._turns(messages), itemgetter(0))
             ]

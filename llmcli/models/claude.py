@@ -25,7 +25,7 @@ def most_tokens(model: str) -> int:
 
 
 def thinking(model: str, effort: str, max_tokens: int) -> dict[str, Any]:
-    """The fields of a request that ask for an effort; a budget is 1,024 tokens at least, and less than all."""
+    """The request fields for an effort; a budget has at least 1,024 tokens, and fewer than the longest reply."""
     if effort == "none":
         return {"thinking": {"type": "disabled"}}
     if _BUDGETED.search(model):

@@ -155,7 +155,7 @@ class CohereProtocol(HTTPModel):
             kind, message = data.get("type") or name, delta.get("message")
             failed = delta.get("error") or kind == "error" or isinstance(message, str)
             if not failed:
-                yield from reply.start()  # Cohere does not say what it calls itself
+                yield from reply.start()  # Cohere sends no name of the model
                 index = data.get("index")
                 yield from _message(message or {}, index, reply, new=kind in ("content-start", BODY))
                 if kind == "tool-call-end":

@@ -15,14 +15,14 @@ def count(value: object) -> int | None:
 
 
 def told_cost(usage: Mapping[str, Any]) -> float | None:
-    """The USD that a vendor says it charges: OpenRouter's number, Perplexity's sum or xAI's ticks; None where not told.
+    """The USD that the vendor charges: OpenRouter's number, Perplexity's sum or xAI's ticks; None where it sends none.
 
     At OpenRouter a key of one's own at the vendor (`is_byok`) costs what that one takes as well.
     """
     told = usage.get("cost")
     if isinstance(told, Mapping):
         told = told.get("total_cost") if told.get("currency", "USD") == "USD" else None
-    if told is None and (ticks := count(usage.get("cost_in_usd_ticks"))):  # 0 is Azure's way of not telling
+    if told is None and (ticks := count(usage.get("cost_in_usd_ticks"))):  # Azure sends 0 for unknown
         return ticks / 1e10
     cost = _usd(told)
     if cost is None or not usage.get("is_byok"):

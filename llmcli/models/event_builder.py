@@ -47,10 +47,10 @@ _MOST_SOURCES = 1000
 
 
 class Reply:
-    """Splits a leading `<think>` block off, mends what chunk borders broke, gathers calls, and remembers the ending.
+    """Builds events: splits off a leading `<think>` block, joins characters cut by chunks, gathers calls and the end.
 
-    `ended` is set by the protocol's end marker, `finish` by a finish reason, `refused` by a refusal. `vendor` names who
-    gets reasoning back; it is written into the parts that carry a signature.
+    `ended` is set by the protocol's end marker, `finish` by a finish reason, `refused` by a refusal. `vendor` is the
+    name to which reasoning is sent back; it is written into the parts that carry a signature.
     """
 
     def __init__(self, served_by: str, vendor: str | None = None) -> None:

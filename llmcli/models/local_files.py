@@ -42,11 +42,11 @@ class LocalFile:
     source: str
     """The program that keeps it: llmcli, Hugging Face, llama.cpp, LM Studio or Ollama."""
     quantisation: str | None = None
-    """For example `Q4_K_M`; None: not told."""
+    """For example `Q4_K_M`; None: unknown."""
     context: int | None = None
-    """Context window in tokens; None: not told."""
+    """Context window in tokens; None: unknown."""
     architecture: str | None = None
-    """For example `llama`; None: not told."""
+    """For example `llama`; None: unknown."""
 
 
 def own_folder(environ: Mapping[str, str] = os.environ) -> Path:

@@ -24,7 +24,7 @@ class Server:
 
     name: str
     port: int
-    """Where it listens unless told otherwise."""
+    """The default port."""
     option: str
     """How to use it: `{model}` is the name of a model, `{port}` the port."""
     owner: str | None = None

@@ -40,7 +40,7 @@ def with_retries(model: Model, messages: Sequence[ModelMessage], settings: Model
             with closing(model.stream(messages, settings)) as events:
                 for event in events:
                     begun = begun or has_content(event)
-                    if begun or not attempt or not isinstance(event, Notice):  # a notice is said once
+                    if begun or not attempt or not isinstance(event, Notice):  # a notice is shown once
                         yield event
             return
         except ProviderError as error:

@@ -12,7 +12,7 @@
 | `test:cut` | the connection breaks in the middle |
 | `test:incomplete` | ends without a finish reason |
 | `test:length`, `test:content_filter`, `test:tool_call` | ends for this reason |
-| `test:unknown-usage` | tells no token counts |
+| `test:unknown-usage` | sends no token counts |
 | `test:error-STATUS` | fails with this HTTP status, as `test:error-429` |
 | `test:midstream-error` | fails after half an answer |
 """
@@ -94,7 +94,7 @@ _WORD = re.compile(r"\s*\S+\s*")
 
 
 class TestModel(Model):
-    """Answers offline as `model` says; see the table above. Estimates its usage as PydanticAI's TestModel does."""
+    """An offline model that behaves as the table above says. Estimates its usage as PydanticAI's TestModel does."""
 
     __test__ = False  # pytest takes any Test* for a test class
 

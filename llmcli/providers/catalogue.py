@@ -23,7 +23,7 @@ _NOT_CHAT = re.compile(
 
 
 def is_chat_model(name: str) -> bool:
-    """Whether a model can be asked, as far as its name tells."""
+    """Whether a model answers chat requests, judged by its name."""
     return not _NOT_CHAT.search(name)
 
 

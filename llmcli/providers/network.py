@@ -165,7 +165,7 @@ def _checked(given: str, source: str) -> Proxy:
 
 
 def fault_of(source: str) -> type[UserError] | type[SettingsError]:
-    """The error for what is wrong with a value that came from there: an option is wrong use, all else a setting."""
+    """The error for an invalid value: UserError if it came from an option, else SettingsError."""
     return UserError if source.startswith("--") else SettingsError
 
 

@@ -43,7 +43,7 @@ class KnownModel:
 
 
 def load_prices() -> None:
-    """Load the list, so that who asks later need not wait; any thread may."""
+    """Load the list now, so that later lookups do not wait; safe in any thread."""
     price_list()
 
 
@@ -71,7 +71,7 @@ def known_models(row: Provider) -> list[KnownModel]:
 def cost_of(model: str, usage: Usage, rows: Mapping[str, Provider] = PROVIDERS) -> float | None:
     """The USD for a usage of `provider:model`: the provider's amount, else an estimate; 0 for free servers.
 
-    None where the price list does not have the model, or where the provider did not tell the tokens in and out.
+    None where the price list does not have the model, or where the provider did not count request and reply tokens.
     """
     if usage.cost is not None:
         return usage.cost

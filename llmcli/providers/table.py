@@ -33,7 +33,7 @@ class OwnPrice:
     """The context window in tokens; None: not known."""
 
     def cost(self, usage: Usage) -> float | None:
-        """USD for a usage; None where the provider did not tell the tokens in and out."""
+        """USD for a usage; None where the provider did not count request and reply tokens."""
         if usage.request_tokens is None or usage.response_tokens is None:
             return None
         details = usage.details or {}

@@ -58,7 +58,7 @@ class Aside:
         self._shown = False  # there may be live rows on the screen
         self._model = ""
         self._tool_name = ""  # of the tool that is waited for
-        self._doing = ""  # what it does until it answers
+        self._doing = ""  # the model's current Progress text
         self._since = 0.0  # when the wait began; the three below are on the same clock
         self._again_at = 0.0  # when the next try begins
         self._thinks_since: float | None = None  # None: no reasoning is arriving

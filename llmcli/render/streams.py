@@ -69,7 +69,7 @@ def _abandon(stream: TextIO) -> None:
 
 
 def _size(stream: TextIO | None) -> tuple[int, int]:
-    """Columns and rows of a terminal, now; COLUMNS, or else 80, and 24 where there is none that tells."""
+    """The current columns and rows of a terminal; without one COLUMNS, else 80, and 24."""
     with suppress(OSError, AttributeError):
         size = os.get_terminal_size(stream.fileno() if stream else -1)
         if size.columns and size.lines:

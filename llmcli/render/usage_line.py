@@ -7,7 +7,7 @@ from llmcli.render.region import cells
 from llmcli.result import Result
 from llmcli.usage import Usage
 
-# How the usage line says that a reply is not whole; a whole one needs no word.
+# The word of the usage line for each reply that is not whole; a whole reply has none.
 _SHORT = {
     "stop": "",
     "length": "cut",

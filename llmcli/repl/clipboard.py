@@ -22,9 +22,9 @@ _PATIENCE_S = 5.0
 
 
 def copy(text: str, to_terminal: Callable[[str], None]) -> str:
-    """Copy the text, and return what was done, for the person.
+    """Copy the text, and return a line that says how.
 
-    OSC 52 asks the terminal to do it; whether it did, no terminal tells.
+    OSC 52 asks the terminal to copy; terminals do not confirm it.
     """
     to_terminal(f"\x1b]52;c;{base64.b64encode(text.encode()).decode()}\x07")
     done = next((name[0] for name, variable in _COMMANDS if _works(name, variable, text)), None)

@@ -54,14 +54,17 @@ def _nothing(session: Session, argument: str) -> Iterable[str]:
 
 @dataclass(slots=True)
 class Command:
-    """`run` gets the rest of the line, its argument; `complete` gives all that the argument may become."""
+    """A slash command of a session."""
 
     name: str
     argument: str
     help: str
     run: Callable[[Session, str], None]
+    """Runs the command; its second parameter is the rest of the line."""
     complete: Callable[[Session, str], Iterable[str]] = _nothing
-    also: tuple[str, ...] = ()  # further names
+    """Yields the completions of the argument."""
+    also: tuple[str, ...] = ()
+    """Further names."""
 
 
 def find_command(name: str) -> Command | None:

@@ -43,13 +43,7 @@ def refuse_json(form: str | None) -> None:
 
 
 class Session:
-    """A conversation and what surrounds it.
-
-    `model_name` is the model as the user wrote it, `files` and `attachments` go with the next prompt, `unanswered` is
-    the last prompt if it has no reply, `template` a prompt file that the next prompt fills, `saver` what
-    saves the turns, `toolbox` has the tools that are offered. `say` shows lines to the person, `choose` lets them pick
-    one of several rows.
-    """
+    """The state of an interactive session: a conversation, its settings, and the parts of the next prompt."""
 
     def __init__(
         self, config: Config, model_name: str, conversation: Conversation, console: Console, saver: Saver | None = None
@@ -57,20 +51,30 @@ class Session:
         self.config = config
         self.start_config = config
         self.model_name = model_name
+        """The model as the user wrote it."""
         self.conversation = conversation
         self.console = console
         self.files: list[str] = []
+        """Text files that go with the next prompt."""
         self.attachments: list[Attachment] = []
+        """Attachments that go with the next prompt."""
         self.unanswered: UserPromptPart | None = None
-        self.first = ""  # the first prompt, where it does not come from the keyboard
-        self.draft = ""  # what the next input line begins with
+        """The last prompt, if it has no reply."""
+        self.first = ""
+        """The first prompt, if it does not come from the keyboard."""
+        self.draft = ""
+        """The text with which the next input line begins."""
         self.saver = saver or Saver(config, console, in_session=True)
         self.template: tuple[Template, dict[str, str]] | None = None
+        """A prompt file that the next prompt fills, and its parameters."""
         self.toolbox: Toolbox | None = None
+        """The tools that are offered."""
         self.prices_loaded = False
         self.say: Callable[[str], None] = lambda text: console.stderr.write(f"{text}\n")
+        """Shows lines to the user."""
         self.to_terminal: Callable[[str], None] = lambda text: None
         self.choose: Callable[[Sequence[str], Callable[[int], str]], int | None] = lambda rows, glance: None
+        """Lets the user choose one of several rows; returns its index."""
         self._start_providers = self._providers(model_name)
 
     def send(self, prompt: UserPromptPart) -> None:

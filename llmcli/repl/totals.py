@@ -17,15 +17,15 @@ __all__ = ["Spent", "bar", "spent"]
 
 @dataclass
 class Spent:
-    """Replies and tokens; `usd` as far as it is known (None: not at all), `unpriced` replies are missing from it.
-
-    `told` is True if all amounts came from the vendors.
-    """
+    """Usage and cost of several replies."""
 
     usage: Usage
     usd: float | None = None
+    """The cost as far as it is known; None: unknown."""
     unpriced: int = 0
+    """The number of replies whose cost is unknown, and missing from `usd`."""
     told: bool = True
+    """Whether all amounts came from the vendors."""
 
     def add(self, usage: Usage, usd: float | None) -> None:
         """One more reply."""
@@ -38,13 +38,13 @@ class Spent:
 
     @property
     def cost(self) -> str:
-        """For the person: whether it is an estimate, and what it lacks."""
+        """The cost as text, marked as an estimate and as incomplete where it is."""
         words = cost_in_words(self.usd, told=self.told, about=self.usage.estimated)
         return f"{words} + unknown" if self.unpriced and self.usd else words
 
 
 def spent(conversation: Conversation, model: str | None = None) -> Spent:
-    """What one `provider:model` has used, or all together."""
+    """The usage of one `provider:model`, or of all."""
     found = Spent(Usage())
     for name, usage in conversation.replies:
         if model in (None, name):
@@ -66,7 +66,7 @@ def bar(session: Session) -> str:
 
 
 def _tokens(session: Session) -> str:
-    """What the last request and its reply came to: the next request begins with them."""
+    """The tokens of the last request and its reply, with which the next request begins."""
     messages = session.conversation.messages
     used, about = None, False
     if not messages:
@@ -85,11 +85,11 @@ def _tokens(session: Session) -> str:
 
 
 def _estimate(conversation: Conversation, told: int | None) -> tuple[int | None, bool]:
-    """The tokens of the last reply where they are an estimate, and whether they are; else those that were told."""
+    """The tokens of the last request and reply, and whether they are an estimate; else `told`, which is exact."""
     last = conversation.replies[-1][1] if conversation.replies else None
     return (last.total_tokens, True) if last and last.estimated else (told, False)
 
 
 def _rounded(count: int) -> str:
-    """1,050,000 is 1.05M; the next one is so far away that more digits tell nothing."""
+    """Format a number of tokens briefly: 1,050,000 is 1.05M."""
     return f"{count / 1e6:.3g}M" if count >= 1_000_000 else f"{count / 1e3:.3g}k" if count >= 1000 else str(count)

@@ -96,7 +96,7 @@ class Shape:
     schema: dict[str, Any]
     """The user's own; replies are validated against it."""
     name: str = "reply"
-    """What APIs that want a name for it are told: letters, digits, `_` and `-`."""
+    """The name of the schema for APIs that require one: letters, digits, `_` and `-`."""
     words: tuple[str, ...] = ()
     """Of a choice: what may be answered."""
     sent: dict[str, Any] = field(init=False)

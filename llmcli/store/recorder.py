@@ -111,7 +111,7 @@ class Recorder:
         self.run(lambda database: self._keep(database, start, so_far))
 
     def run(self, job: Callable[[sqlite3.Connection], None]) -> None:
-        """Run a job on the database after all that was begun before, and wait for it."""
+        """Run a job on the database after all earlier jobs, and wait for it."""
         done = threading.Event()
         self._do(lambda: job(self._open()), done)
         done.wait(_WAIT_S)

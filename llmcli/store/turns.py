@@ -43,7 +43,7 @@ class TurnEnd:
     usage: Usage | None = None
     """As the provider told it."""
     cost_usd: float | None = None
-    """As told, or by estimate; None where it is unknown."""
+    """From the provider, or by estimate; None where it is unknown."""
     cost_is_told: bool = False
     priced: Usage | None = None
     """The usage to estimate the cost from later, where no cost was needed yet: loading the price list takes time."""

@@ -1,4 +1,4 @@
-"""Fetch the current price list of genai-prices, when the person asks for it."""
+"""Fetch the current price list of genai-prices, for `llmcli models --update`."""
 
 from __future__ import annotations
 

@@ -29,24 +29,25 @@ __all__ = ["live_models"]
 
 @dataclass(slots=True)
 class _Shape:
-    """The form of a protocol's list of models.
-
-    `path` below the address; `entries` the field that holds the list; `name` and `windows` (the first that is there)
-    fields of an entry; `next_page` the field that names a further page, and the parameter that asks for it; `chat` a
-    field of an entry, and the word that stands in it if the model is for chat.
-    """
+    """The form of a protocol's list of models."""
 
     path: str
+    """The path below the address."""
     entries: str
+    """The field that holds the list."""
     name: str
+    """The field of an entry that holds the model's name."""
     windows: tuple[str, ...]
+    """The fields of an entry that may hold the context window; the first that exists counts."""
     next_page: tuple[str, str] | None = None
+    """The field that names a further page, and the parameter that requests it."""
     chat: tuple[str, str] | None = None
+    """The field of an entry that lists its uses, and the word in it for chat."""
     key_header: str = "Authorization"
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-# OpenAI itself tells no window; OpenRouter and Together, Groq and Vercel, Mistral, vLLM do, each under its own name.
+# OpenAI sends no window; OpenRouter and Together, Groq and Vercel, Mistral, vLLM do, each under its own name.
 _OPENAI = _Shape("/models", "data", "id", ("context_length", "context_window", "max_context_length", "max_model_len"))
 _SHAPES = {
     "openai": _OPENAI,
@@ -148,7 +149,7 @@ def _page(who: str, shape: _Shape, content: bytes, key: str | None) -> tuple[lis
     following = page.get(shape.next_page[0]) if shape.next_page and page.get("has_more") is not False else None
     entries = page.get(shape.entries)
     if entries is None and (shape.entries in page or following):
-        entries = []  # Ollama without any model says null; Google leaves an empty list out
+        entries = []  # Ollama without any model sends null; Google leaves an empty list out
     if (
         not isinstance(entries, list)
         or not isinstance(following, str | None)

@@ -13,7 +13,7 @@ import httpx2
 from llmcli.errors import NetworkError, SettingsError, causes_of
 from llmcli.providers.network import Network, Proxy
 
-WAY = "llmcli.way"  # the extension of a request that tells which way it went
+WAY = "llmcli.way"  # the extension of a request that names the proxy it used
 
 TRUST = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 

@@ -40,12 +40,12 @@ def connecting(found: FoundModel, seconds: float) -> FoundModel:
 def _is_behind_proxy(network: Network, url: str) -> bool:
     try:
         return bool(network.proxy_to(url))
-    except LlmcliError:  # said where the request is made
+    except LlmcliError:  # the request reports it
         return True
 
 
 class _Begun(Backend):
-    """Connects as usual, but the first time to one place with what was begun."""
+    """Opens connections; the first one to a given place uses the connection that was begun early."""
 
     def __init__(self, network: Network, place: tuple[str, int], seconds: float | None) -> None:
         super().__init__()
@@ -94,7 +94,7 @@ def _is_open(stream: httpcore2.NetworkStream) -> bool:
 
 
 class _Secured(httpcore2.NetworkStream):
-    """What ConnectionPool asks for TLS, and has it already; it asks for nothing else."""
+    """The TLS object, the only information that ConnectionPool requests."""
 
     def __init__(self, stream: httpcore2.NetworkStream) -> None:
         self._stream = stream

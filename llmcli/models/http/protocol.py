@@ -42,7 +42,7 @@ _SECRET_HEADERS = {
 
 
 class ProtocolModel(Model):
-    """A model behind an HTTP protocol; a protocol says how to make the body, send it and read the events.
+    """A model behind an HTTP protocol; a subclass makes the body, sends it and reads the events.
 
     `endpoint` holds its address, key and network; `cloud` the region, project and account that some need.
     """
@@ -165,7 +165,7 @@ class ProtocolModel(Model):
             if not (reply.finish and error.kind in ("network", "timeout")):
                 self._advise(error)
                 raise
-            # The vendor had said that the reply is whole; only what follows is missing, as usage often does.
+            # The vendor has sent the finish reason; only later events are missing, often the usage.
             yield Notice(f"after the end of the reply: {error.message}")
         yield from reply.end()
 

@@ -87,13 +87,13 @@ def provider_error(
     request_id: str | None = None,
     secret: str | None = None,
 ) -> ProviderError:
-    """Make the one error of all protocols out of what a provider said.
+    """Make a ProviderError from an error response, for every protocol.
 
     Args:
-        who: the model as the person named it, for the message.
+        who: the model as the user named it, for the message.
         status: the HTTP status; None or 200 for an error inside a stream, whose own code or type then decides.
         body: the decoded JSON body, or its raw text; see `error_details` for the known shapes.
-        retry_after: seconds to wait, as told.
+        retry_after: seconds to wait, from the provider.
         request_id: the provider's name for the request.
         secret: the key in use; never shown, even where the provider echoes it.
     """
@@ -132,14 +132,14 @@ def _error(
 
 
 def _pressure(status: int, words: Sequence[str], retry_after: float | None) -> tuple[str, str | None]:
-    """The kind and the hint where the provider cannot now."""
+    """The kind and the hint of a transient error: overloaded, rate limit, server error."""
     if "insufficient_quota" in words:
         return "quota", "the account has no credit left: see the provider's billing page"
     return "rate_limit" if status == 429 else "overloaded", _wait(retry_after)
 
 
 def _refusal(status: int, words: Sequence[str], said: str) -> tuple[str, str | None]:
-    """The kind and the hint where the provider will not."""
+    """The kind and the hint of a refused request."""
     if status == 404:
         return "not_found", None
     if status == 413 or _TOO_LONG.search(said):

@@ -37,7 +37,7 @@ _BLANK = b"\xef\xbb\xbf \t\r\n"  # BOM and white space, which no event begins wi
 
 
 def no_reply(who: str, what: str) -> ProviderError:
-    """The error for a response with status 200 that is not a reply."""
+    """Make the error for a response with status 200 that is not a reply."""
     return ProviderError(f"{who}: {what}", kind="no_reply", hint="check the address (`llmcli providers`) and any proxy")
 
 
