@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.command import Result, llmcli
-from tests.fake_provider import Answer, FakeProvider, chat_reply
+from tests.fake_provider import Answer, FakeProvider, chat_chunk, chat_reply, sse
 from tests.pty_terminal import Terminal
 
 MIB = 1024 * 1024
@@ -306,3 +307,18 @@ def test_a_session_takes_folders_and_globs(openai: FakeProvider, tree: Path) -> 
         terminal.say("hi")
         terminal.see("understood")
     assert names(openai.requests[-1].body["messages"][-1]["content"]) == ["src/a.py", "src/b.py", "src/in.py"]
+
+
+def test_bar_and_usage_line_show_the_same_estimate_after_an_interruption(openai: FakeProvider) -> None:
+    openai.answer(sse(chat_chunk({"content": "some words of a reply "}), end=None), stall=True)
+    with Terminal("chat", "--no-color", "--usage", columns=120) as terminal:
+        terminal.ready()
+        terminal.say("hi")
+        terminal.see("some words")
+        terminal.interrupt()
+        terminal.ready()
+        terminal.see("interrupted")
+        terminal.see(lambda: "~" in terminal.bar)
+        shown = re.search(r"~\d+ tokens", terminal.bar)
+        assert shown
+        assert f"{shown[0]} · " in "\n".join(line for line in terminal.lines if " · interrupted · " in line)
