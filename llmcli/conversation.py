@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from llmcli.budget import Budget, Meter, Price, no_price, size_of
-from llmcli.errors import LlmcliError, UsageLimitExceeded, UserError
+from llmcli.errors import UsageLimitExceeded, UserError
 from llmcli.messages import (
     AttemptFailed,
     FinishReason,
@@ -155,7 +155,7 @@ class Conversation:
         except UsageLimitExceeded:
             reason = "limit"
             raise
-        except LlmcliError:
+        except Exception:
             reason = "error"
             raise
         finally:

@@ -40,5 +40,5 @@ def test_unexpected_exception_ends_the_turn_with_code_1_and_keeps_the_text(
     result = run(conversation, "hi", config, Console(), model="mine:exploding")
     value: dict[str, Any] = json.loads(capsys.readouterr().out)
     assert (result.exit_code, value["exit_code"], value["error"]["kind"]) == (1, 1, "internal")
-    assert (value["text"], value["finish_reason"]) == ("one ", "interrupted")
+    assert (value["text"], value["finish_reason"]) == ("one ", "error")
     assert conversation.messages[-1].kind == "response"
