@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import select
 import signal
 import struct
 import subprocess
@@ -17,6 +16,7 @@ from typing import Any, Self
 import pyte
 
 from tests.command import COMMAND
+from tests.readable import is_readable
 
 _PATIENCE_S = 60  # far more than anything takes: only a hang gets there
 
@@ -187,7 +187,7 @@ class Terminal:
 
     def _read(self, seconds: float) -> bool:
         """Show what has come; False when there is nothing more to come, or nothing came."""
-        if not select.select([self._terminal], [], [], seconds)[0]:
+        if not is_readable(self._terminal, seconds):
             return False
         try:
             content = os.read(self._terminal, 65536)

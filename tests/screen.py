@@ -6,7 +6,6 @@ import codecs
 import fcntl
 import os
 import re
-import select
 import signal
 import struct
 import subprocess
@@ -17,6 +16,7 @@ from types import TracebackType
 from typing import Self
 
 from tests.command import COMMAND
+from tests.readable import is_readable
 from tests.terminal import Terminal
 
 _PATIENCE_S = 60  # far more than anything takes: only a hang gets there
@@ -98,7 +98,7 @@ class Screen:
 
     def _read(self) -> bool:
         """Take in what was written; False at the end."""
-        ready, _, _ = select.select([self._ours], [], [], _PATIENCE_S)
+        ready = is_readable(self._ours, _PATIENCE_S)
         assert ready, f"nothing more came: {self.rows}"
         try:
             data = os.read(self._ours, 65536)

@@ -95,7 +95,9 @@ class Discard:
 renderer = MarkdownRenderer(Discard(), find_look("dark", True, terminal=True))
 renderer.event(TextDelta({text}))
 renderer.end(Result("m"))
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+# Not ru_maxrss, which holds what the parent had at the fork.
+status = open("/proc/self/status").read()
+print(int(status.partition("VmHWM:")[2].split()[0]) // 1024)
 """
 
 

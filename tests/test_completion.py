@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import select
 import shutil
 import subprocess
 import sys
@@ -22,6 +21,7 @@ from llmcli.cli.app import COMMANDS, app
 from llmcli.cli.completion import SCRIPTS, complete_model, script
 from llmcli.providers.table import PROVIDERS
 from tests.command import COMMAND, llmcli
+from tests.readable import is_readable
 
 COMPLETIONS = Path(__file__).parent.parent / "completions"
 _PATIENCE_S = 60  # far more than anything takes: only a hang gets there
@@ -105,7 +105,7 @@ class Terminal:
         """Read until `pattern` has come, and return its first group."""
         end = time.monotonic() + _PATIENCE_S
         while not (found := re.search(pattern, self._unread, re.DOTALL)):
-            ready = select.select([self._master], [], [], max(0, end - time.monotonic()))[0]
+            ready = is_readable(self._master, max(0, end - time.monotonic()))
             assert ready, f"{pattern} did not come: {self._unread!r}"
             self._unread += os.read(self._master, 65536).decode(errors="replace")
         self._unread = self._unread[found.end() :]

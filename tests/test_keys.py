@@ -6,7 +6,6 @@ import base64
 import json
 import os
 import pty
-import select
 import stat
 import subprocess
 import sys
@@ -17,6 +16,7 @@ import pytest
 from llmcli.providers.table import PROVIDERS
 from tests.command import COMMAND, Result, llmcli
 from tests.fake_provider import FakeProvider, chat_reply
+from tests.readable import is_readable
 
 CANARY = "sk-canary-0123456789abcdef"
 ENCODED = base64.b64encode(f"robot:{CANARY}".encode()).decode()
@@ -136,7 +136,7 @@ def typed(text: bytes, *args: str) -> tuple[int, bytes]:
         os.execv(sys.executable, [*COMMAND, *args])
     shown = b""
     asked = False
-    while select.select([screen], [], [], 60)[0]:
+    while is_readable(screen, 60):
         try:
             piece = os.read(screen, 4096)
         except OSError:

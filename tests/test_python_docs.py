@@ -35,7 +35,7 @@ def test_example_prints_what_it_says(
     said = io.StringIO()
     with contextlib.redirect_stdout(said):
         exec(compile(code.replace("http://localhost:11434", provider.url), title, "exec"), {"__name__": "__main__"})
-    expected = [line.removeprefix("#> ") for line in code.splitlines() if line.startswith("#> ")]
+    expected = re.findall(r"^# ?> (.*)$", code, re.MULTILINE)
     assert said.getvalue().splitlines() == expected
 
 
