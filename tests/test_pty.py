@@ -215,7 +215,7 @@ def test_ctrl_c_stops_the_reply_and_keeps_what_arrived(provider: FakeProvider) -
         assert provider.left.wait(_HANG_S), "the request was not stopped"
         terminal.ready()
         assert "^C" not in terminal.text
-        terminal.see(lambda: "unknown tokens · unknown cost" in terminal.bar, "what it used")
+        terminal.see(lambda: "~" in terminal.bar, "an estimate of what it used")
         terminal.say("/continue")
         terminal.see("\n reply.\n")
         assert prompts(provider)[:2] == ["user: go", "assistant: Half a"]
