@@ -15,7 +15,7 @@ from llmcli.errors import UserError
 __all__ = ["WAITING", "Stdin", "decoded", "fenced", "read_bytes", "read_prompt", "read_text"]
 
 WAITING = "waiting for stdin, which is open and silent; add </dev/null if nothing shall come from it"
-"""What is said when stdin stays silent."""
+"""The notice that stderr gets when stdin stays silent."""
 
 _SILENCE_S = 2.0  # seconds of silence before stderr says that llmcli reads stdin
 
